@@ -1,0 +1,45 @@
+"""What `make test` consists of: one row per step, in the order in which they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the test run.
+
+    name: word that the table and the log file carry.
+    command: argv, run from the checkout's root.
+    hint: what to do when it fails.
+    attempts: how often it may run; lab scenarios drive real machines and get a second one, on a fresh host.
+    full_only: left to `make test-full`, because it is a long loop.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    hint: str
+    attempts: int = 1
+    full_only: bool = False
+
+
+def scenario(name: str, *, full_only: bool = False) -> Step:
+    """A molecule scenario as a step; its host stays up for the next one and is fresh for a second attempt."""
+    return Step(
+        name,
+        ("tools/molecule", name),
+        f"tools/molecule {name}   (then: make lab-shell, tools/molecule {name} verify)",
+        attempts=2,
+        full_only=full_only,
+    )
+
+
+STEPS: tuple[Step, ...] = (
+    Step("lint", ("tools/lint",), "fix what the gate names; ruff check --fix and ruff format help"),
+    Step("unit", ("tools/unit",), "tools/unit -k NAME -x"),
+    Step("sanity", ("tools/sanity",), "tools/sanity --test NAME"),
+    Step("go", ("tools/go_check",), "gofmt -w, go vet and go test in lab/"),
+    Step("lab-build", ("python", "-m", "lab", "build"), "make lab-up; the lab's README says what each part needs"),
+    Step("artifact", ("tools/artifact_test",), "tools/artifact_test"),
+    Step("contract", ("tools/contract",), "tools/contract -k NAME -x", attempts=2),
+)
