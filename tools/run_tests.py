@@ -61,7 +61,9 @@ def run(step: Step, index: int, total: int) -> Report:
             fresh_host(step)
         report.attempts += 1
         last = report.attempts == step.attempts
-        path = LOGS / (f"{step.name}.log" if last or step.attempts == 1 else f"{step.name}.{report.attempts}.log")
+        path = LOGS / (
+            f"{step.name}.log" if last or step.attempts == 1 else f"{step.name}.{report.attempts}.log"
+        )
         report.logs.append(path)
         print(f"[{index}/{total}] {step.name}: {' '.join(step.command)}", flush=True)
         began = time.monotonic()
@@ -96,7 +98,9 @@ def main() -> int:
     wanted = [name for name in arguments.only.split(",") if name]
     unknown = sorted(set(wanted) - {step.name for step in STEPS})
     if unknown:
-        parser.error(f"no such step: {', '.join(unknown)}; there are {', '.join(step.name for step in STEPS)}")
+        parser.error(
+            f"no such step: {', '.join(unknown)}; there are {', '.join(step.name for step in STEPS)}"
+        )
     steps = [s for s in STEPS if (s.name in wanted if wanted else arguments.full or not s.full_only)]
     if arguments.list:
         print("\n".join(f"{step.name:<20} {' '.join(step.command)}" for step in STEPS))

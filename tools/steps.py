@@ -39,7 +39,11 @@ STEPS: tuple[Step, ...] = (
     Step("unit", ("tools/unit",), "tools/unit -k NAME -x"),
     Step("sanity", ("tools/sanity",), "tools/sanity --test NAME"),
     Step("go", ("tools/go_check",), "gofmt -w, go vet and go test in lab/"),
-    Step("lab-build", ("python", "-m", "lab", "build"), "make lab-up; the lab's README says what each part needs"),
+    Step(
+        "lab-build",
+        ("python", "-m", "lab", "build"),
+        "make lab-up; the lab's README says what each part needs",
+    ),
     Step("artifact", ("tools/artifact_test",), "tools/artifact_test"),
     Step("contract", ("tools/contract",), "tools/contract -k NAME -x", attempts=2),
 )
