@@ -24,7 +24,7 @@ PLACES = ("tests", "molecule")
 def marks(source: str) -> Iterator[tuple[str, str]]:
     """Yield (test name, requirement id) for each mark in a test file, also those in `pytestmark` and on classes."""
     for node in ast.walk(ast.parse(source)):
-        names = ()
+        label, names = "", list[ast.expr]()
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             label, names = node.name, node.decorator_list
         elif isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "pytestmark" for t in node.targets):
