@@ -1,0 +1,3 @@
+module holdfast.invalid/lab/pause
+
+go 1.25
