@@ -9,8 +9,9 @@ import http.client
 import json
 import re
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import IO, Any, Optional
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
@@ -40,17 +41,17 @@ class Manifest:
     media_type: str
     body: bytes
 
-    def data(self) -> Dict[str, Any]:
+    def data(self) -> dict[str, Any]:
         """The manifest parsed."""
         return json.loads(self.body.decode("utf-8"))
 
-    def blobs(self) -> List[str]:
+    def blobs(self) -> list[str]:
         """Digests of the config and the layers that an image manifest names; empty for an index."""
         data = self.data()
         config = [data["config"]["digest"]] if "config" in data else []
         return config + [layer["digest"] for layer in data.get("layers", [])]
 
-    def children(self) -> List[str]:
+    def children(self) -> list[str]:
         """Digests of the manifests that an index names; empty for an image manifest."""
         return [entry["digest"] for entry in self.data().get("manifests", [])]
 
@@ -82,7 +83,7 @@ class RegistryClient:
         self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
         self._context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
         self._timeout = timeout
-        self._headers: Dict[str, str] = {}
+        self._headers: dict[str, str] = {}
         if username and password:
             pair = base64.b64encode(f"{username}:{password}".encode()).decode()
             self._headers["Authorization"] = f"Basic {pair}"
@@ -106,7 +107,7 @@ class RegistryClient:
             yield from json.loads(body.decode("utf-8")).get("repositories") or []
             path = self._next_page(headers, path)
 
-    def tags(self, repository: str) -> List[str]:
+    def tags(self, repository: str) -> list[str]:
         """Tags of a repository; empty when it is unknown or has none."""
         status, _headers, body = self._call("GET", f"/v2/{quote(repository)}/tags/list", ok=(200, 404))
         return sorted(json.loads(body.decode("utf-8")).get("tags") or []) if status == 200 else []
@@ -160,7 +161,7 @@ class RegistryClient:
         status, _headers, body = self._call("GET", f"/v2/{quote(repository)}/blobs/{digest}", ok=(200, 404))
         return body if status == 200 else None
 
-    def upload_blob(self, repository: str, digest: str, content: Union[bytes, IO[bytes]], size: int) -> bool:
+    def upload_blob(self, repository: str, digest: str, content: bytes | IO[bytes], size: int) -> bool:
         """Upload a blob in one piece unless the registry has it; True when bytes were sent."""
         if self.blob_size(repository, digest) == size:
             return False
@@ -177,7 +178,7 @@ class RegistryClient:
         )
         return True
 
-    def _next_page(self, headers: Dict[str, str], path: str) -> Optional[str]:
+    def _next_page(self, headers: dict[str, str], path: str) -> Optional[str]:
         found = re.search(r'<([^>]+)>\s*;\s*rel="?next"?', headers.get("link", ""))
         if not found:
             return None
@@ -200,10 +201,10 @@ class RegistryClient:
         method: str,
         path: str,
         *,
-        headers: Optional[Dict[str, str]] = None,
-        body: Union[None, bytes, IO[bytes]] = None,
-        ok: Tuple[int, ...] = (200,),
-    ) -> Tuple[int, Dict[str, str], bytes]:
+        headers: Optional[dict[str, str]] = None,
+        body: bytes | IO[bytes] | None = None,
+        ok: tuple[int, ...] = (200,),
+    ) -> tuple[int, dict[str, str], bytes]:
         """One request on the kept connection; a connection that the server closed meanwhile is opened anew once."""
         retryable = not hasattr(body, "read")
         for last in (not retryable, True):
