@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sort"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"holdfast/lab/k3s/internal/certcheck"
+	"holdfast/lab/k3s/internal/checkconfig"
+	"holdfast/lab/k3s/internal/components"
+	"holdfast/lab/k3s/internal/config"
+	"holdfast/lab/k3s/internal/version"
+)
+
+// commands maps a subcommand to its code, which gets the arguments behind it and returns the exit code.
+var commands map[string]func(args []string) int
+
+func init() {
+	commands = map[string]func(args []string) int{
+		"--version": printVersion, "-v": printVersion, "--help": help, "-h": help, "help": help,
+		"kubectl": components.Kubectl,
+		"check-config": func(args []string) int {
+			return checkconfig.Command(dataDir(), os.Stdout)
+		},
+		"certificate": func(args []string) int {
+			return report(certcheck.Command(dataDir(), args, os.Stdout))
+		},
+	}
+}
+
+// report turns an error into k3s's fatal line and exit code.
+func report(err error) int {
+	if err != nil {
+		logrus.Fatalf("Error: %v", err)
+	}
+	return 0
+}
+
+// dataDir is the data directory that config.yaml or the environment name, for commands other than server.
+func dataDir() string {
+	settings, err := config.Load(nil)
+	if err != nil {
+		return ""
+	}
+	return settings.Paths().DataDir
+}
+
+func printVersion([]string) int {
+	fmt.Printf("k3s version %s (%s)\ngo version %s\n", version.Version, version.Commit, runtime.Version())
+	return 0
+}
+
+func help([]string) int {
+	names := make([]string, 0, len(commands))
+	for name := range commands {
+		if !strings.HasPrefix(name, "-") {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	fmt.Printf("NAME:\n   k3s - Kubernetes, but small and simple\n\nUSAGE:\n   k3s [global options] command [command options]\n\nCOMMANDS:\n")
+	for _, name := range names {
+		fmt.Printf("   %s\n", name)
+	}
+	return 0
+}

@@ -1,0 +1,66 @@
+// Package components starts the Kubernetes programs that the binary contains. Each runs in a process of its own,
+// a re-exec of the same binary: in one process their global flag sets and signal handlers get in each other's way.
+package components
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"k8s.io/component-base/cli"
+	"k8s.io/kubectl/pkg/cmd"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+
+	// log formats and client metrics, as the programs' own main packages load them
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+)
+
+// Names of the components, as argv[0] of their processes and in the journal.
+const (
+	APIServer         = "kube-apiserver"
+	Scheduler         = "kube-scheduler"
+	ControllerManager = "kube-controller-manager"
+	Proxy             = "kube-proxy"
+	Kubelet           = "kubelet"
+)
+
+var commands = map[string]func() *cobra.Command{
+	APIServer:         apiserver.NewAPIServerCommand,
+	Scheduler:         func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+	ControllerManager: controllermanager.NewControllerManagerCommand,
+	Proxy:             proxy.NewProxyCommand,
+	Kubelet:           func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+}
+
+// Is tells whether name is a component that this binary contains.
+func Is(name string) bool {
+	_, ok := commands[name]
+	return ok
+}
+
+// Run runs the component name with args until it ends, and returns its exit code.
+func Run(name string, args []string) int {
+	command := commands[name]()
+	command.SetArgs(args)
+	if err := cli.RunNoErrOutput(command); err != nil {
+		fmt.Fprintln(os.Stderr, ErrorPrefix+err.Error())
+		return 1
+	}
+	return 0
+}
+
+// ErrorPrefix marks the line with which a component reports why it ends.
+const ErrorPrefix = "component error: "
+
+// Kubectl runs kubectl with args and returns its exit code.
+func Kubectl(args []string) int {
+	os.Args = append([]string{"kubectl"}, args...)
+	return cli.Run(cmd.NewDefaultKubectlCommand())
+}
