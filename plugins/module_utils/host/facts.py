@@ -1,0 +1,217 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a host is, read once and without changing anything. `root` lets tests read a tree of their own."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import socket
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.controls import (
+    INOTIFY_SYSCTLS,
+    KUBELET_SYSCTLS,
+)
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.listening import listeners
+
+ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "arm"}
+TOOLS = ("kubectl", "crictl", "ctr")
+RIVALS = {
+    "docker.service": "docker",
+    "containerd.service": "containerd",
+    "crio.service": "CRI-O",
+    "kubelet.service": "kubelet",
+    "rke2-server.service": "RKE2",
+    "k0scontroller.service": "k0s",
+    "snap.microk8s.daemon-kubelite.service": "MicroK8s",
+}
+
+
+def collect(ports: Collection[int], commands: Any, root: Path = Path("/")) -> dict[str, Any]:
+    """Every fact that preflight and the hardening need, as plain values.
+
+    ports: TCP ports whose listeners are wanted. commands: core's Commands.
+    """
+    services = active_units([*RIVALS, "firewalld.service", "systemd-logind.service"], commands, root)
+    return {
+        "hostname": socket.gethostname(),
+        "os": os_release(_read(root / "etc/os-release") or ""),
+        "machine": platform.machine(),
+        "arch": ARCHITECTURES.get(platform.machine(), ""),
+        "systemd": (root / "run/systemd/system").is_dir(),
+        "cgroup": cgroup(_read(root / "proc/self/mounts") or ""),
+        "controllers": controllers(root),
+        "modules": {name: module_state(name, root) for name in ("overlay", "br_netfilter", "nf_conntrack")},
+        "listeners": [vars(item) for item in listeners(ports, root / "proc")],
+        "free_mb": free_mb(root / "var/lib/rancher/k3s"),
+        "memory_mb": memory_mb(_read(root / "proc/meminfo") or ""),
+        "default_route": default_route(_read(root / "proc/net/route") or ""),
+        "time": time.time(),
+        "rivals": sorted(RIVALS[name] for name in RIVALS if name in services),
+        "firewalls": firewalls(services, _read(root / "etc/ufw/ufw.conf") or ""),
+        "logind": "systemd-logind.service" in services,
+        "selinux_enforcing": (_read(root / "sys/fs/selinux/enforce") or "").strip() == "1",
+        "selinux_policy": (root / "usr/share/selinux/packages/k3s.pp").exists(),
+        "sysctls": {
+            name: sysctl_state(name, value, root)
+            for name, value in {**KUBELET_SYSCTLS, **INOTIFY_SYSCTLS}.items()
+        },
+        "pinned_node_name": pinned_node_name(root),
+        "installed": installed_version(commands, root),
+        "tools": {name: tool_path(name) for name in TOOLS},
+        "python": {name: _importable(name) for name in ("yaml", "kubernetes")},
+    }
+
+
+def os_release(text: str) -> dict[str, str]:
+    """`id`, `like` and `version` of /etc/os-release."""
+    found = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, re.MULTILINE))
+    return {
+        "id": found.get("ID", ""),
+        "like": found.get("ID_LIKE", ""),
+        "version": found.get("VERSION_ID", ""),
+        "name": found.get("PRETTY_NAME", ""),
+    }
+
+
+def cgroup(mounts: str) -> str:
+    """`v2`, `v1` (hybrid counts as v1, as the kubelet sees it) or `none`."""
+    kinds = [
+        line.split()[2]
+        for line in mounts.splitlines()
+        if len(line.split()) > 2 and line.split()[1] == "/sys/fs/cgroup"
+    ]
+    if not kinds:
+        return "none"
+    return "v2" if kinds[-1] == "cgroup2" else "v1"
+
+
+def controllers(root: Path) -> list[str]:
+    """Names of the enabled cgroup controllers, of either version."""
+    unified = _read(root / "sys/fs/cgroup/cgroup.controllers")
+    if unified is not None:
+        return sorted(unified.split())
+    lines = (_read(root / "proc/cgroups") or "").splitlines()[1:]
+    return sorted(line.split()[0] for line in lines if line.split()[3:4] == ["1"])
+
+
+def module_state(name: str, root: Path = Path("/")) -> str:
+    """`loaded` (or built in), `loadable`, `missing`, or `unknown` where the kernel's module tree cannot be seen."""
+    if (root / "sys/module" / name).exists() or name in (_read(root / "proc/filesystems") or "").split():
+        return "loaded"
+    tree = root / "lib/modules" / platform.release()
+    index = "".join(_read(tree / part) or "" for part in ("modules.dep", "modules.builtin"))
+    if not index:
+        return "unknown"
+    return "loadable" if f"/{name}.ko" in index else "missing"
+
+
+def free_mb(path: Path) -> int:
+    """Free space in MB where the path is, or will be."""
+    while not path.exists():
+        path = path.parent
+    return int(shutil.disk_usage(path).free / 1_000_000)
+
+
+def memory_mb(meminfo: str) -> int:
+    """Total memory in MB."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
+    return int(found.group(1)) * 1024 // 1_000_000 if found else 0
+
+
+def default_route(table: str) -> bool:
+    """Whether /proc/net/route has a default route."""
+    return any(line.split()[1:2] == ["00000000"] for line in table.splitlines()[1:])
+
+
+def active_units(units: Collection[str], commands: Any, root: Path) -> set[str]:
+    """Which of the units are active, in one call."""
+    if not (root / "run/systemd/system").is_dir():
+        return set()
+    names = sorted(units)
+    lines = commands.run(["systemctl", "is-active", *names], check=False).out.split()
+    return {name for name, state in zip(names, lines) if state == "active"}
+
+
+def firewalls(services: Collection[str], ufw_conf: str) -> list[str]:
+    """Active firewall front ends that could cut pods off."""
+    found = ["firewalld"] if "firewalld.service" in services else []
+    return found + (["ufw"] if re.search(r"^ENABLED=yes", ufw_conf, re.MULTILINE) else [])
+
+
+def sysctl_state(name: str, wanted: str, root: Path = Path("/")) -> str:
+    """`ok`, `writable`, or the reason why the value cannot be set here.
+
+    The probe writes the current value back: root may open the file even where the kernel then refuses the write.
+    """
+    path = root / "proc/sys" / name.replace(".", "/")
+    try:
+        current = path.read_text().strip()
+        if current == wanted:
+            return "ok"
+        with path.open("w") as stream:
+            stream.write(current)
+    except OSError as failure:
+        return os.strerror(failure.errno or 0).lower()
+    return "writable"
+
+
+def pinned_node_name(root: Path) -> str:
+    """The node name of a cluster that already lives here; empty on a bare host."""
+    if (
+        not (root / "var/lib/rancher/k3s/server/db").exists()
+        and not (root / "var/lib/rancher/k3s/agent/kubelet.kubeconfig").exists()
+    ):
+        return ""
+    found = re.search(
+        r"""^node-name:\s*["']?([^"'\s]+)""", _read(root / "etc/rancher/k3s/config.yaml") or "", re.MULTILINE
+    )
+    return found.group(1) if found else socket.gethostname().lower()
+
+
+def installed_version(commands: Any, root: Path) -> str:
+    """Version of the installed binary, empty when there is none or it does not run."""
+    binary = root / "usr/local/bin/k3s"
+    if not binary.exists():
+        return ""
+    result = commands.run([str(binary), "--version"], check=False, timeout=20)
+    found = re.match(r"k3s version (\S+)", result.out)
+    return found.group(1) if found else ""
+
+
+def tool_path(name: str) -> str:
+    """Where a tool is found on the usual path, other than our own link; empty when nowhere."""
+    for directory in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+        path = Path(directory) / name
+        if path.exists() and not (
+            path.is_symlink() and str(path.readlink()) in ("k3s", "/usr/local/bin/k3s")
+        ):
+            return str(path)
+    return ""
+
+
+def _importable(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+def _read(path: Path) -> Optional[str]:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return None
+
+
+def summary(facts: Mapping[str, Any]) -> str:
+    """One line that says what the host is."""
+    return (
+        f"{facts['os']['name'] or facts['os']['id']}, {facts['machine']}, cgroup {facts['cgroup']}, "
+        f"{facts['memory_mb']} MB memory, {facts['free_mb']} MB free"
+    )
