@@ -48,12 +48,12 @@ def settle(name: str) -> None:
     described = podman.container(name)
     if described is None or podman.really_running(described):
         return
-    if described["State"]["Status"] in {"running", "stopping", "stopped", "unknown"}:
-        # conmon died too, so nobody wrote the exit code podman waits for.
+    if described["State"]["Status"] not in {"exited", "created", "configured", "initialized"}:
+        podman.podman(["stop", "--time", "0", podman.PREFIX + name], check=False, timeout=60)
+        # conmon died too, so nobody wrote the exit code that podman waits for.
         exits = Path("/run/libpod/exits")
-        if exits.is_dir() and not (exits / described["Id"]).exists():
-            (exits / described["Id"]).write_text("137")
-        podman.podman(["ps", "--all", "--sync", "--filter", f"id={described['Id']}"], check=False)
+        if exits.is_dir():
+            (exits / str(described["Id"])).write_text("137")
     podman.podman(["container", "cleanup", podman.PREFIX + name], check=False)
     _runtime_leftovers(str(described["Id"]))
 

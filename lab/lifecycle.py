@@ -142,12 +142,15 @@ def _seed() -> bytes:
 
 def _start(name: str) -> None:
     """Start the container; remains of its last life are cleared when they stand in the way."""
-    started = podman.podman(["start", podman.PREFIX + name], check=False)
-    if started.rc == 0:
-        return
-    say(f"host {name} did not start at once, clearing remains of its last run")
-    leftovers.settle(name)
-    podman.podman(["start", podman.PREFIX + name])
+    for attempt in (1, 2):
+        started = podman.podman(["start", podman.PREFIX + name], check=attempt == 2)
+        described = podman.container(name)
+        if started.rc == 0 and described and podman.really_running(described):
+            return
+        if attempt == 1:
+            say(f"host {name} did not start at once, clearing remains of its last run")
+            leftovers.settle(name)
+    raise LabError(f"host {name} ends right after its start: 'podman logs {podman.PREFIX}{name}' says why")
 
 
 def _raise_inotify_limits() -> None:
