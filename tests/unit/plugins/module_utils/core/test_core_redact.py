@@ -1,0 +1,85 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Canaries: a secret that goes in by any door must not come out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_object, redact_text
+
+CANARY = "canary-7f3Zq9"
+
+TEXTS = [
+    f"DATABASE_URL postgresql://app:{CANARY}@postgres:5432/db failed",
+    f"redis://:{CANARY}@redis:6379/0",
+    f"Authorization: Bearer {CANARY}abcdef",
+    f"PGPASSWORD={CANARY} psql",
+    f'{{"password":"{CANARY}"}}',
+    f"api_key: {CANARY}",
+    f"--token={CANARY} --node-ip=1.2.3.4",
+    f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n-----END RSA PRIVATE KEY-----",
+    f"-----BEGIN PRIVATE KEY-----\n{CANARY}",
+    f"joining with K10{'a' * 64}::server:{CANARY}",
+]
+
+OBJECTS = [
+    {"kind": "Secret", "data": {"x": CANARY}, "stringData": {"y": CANARY}},
+    {"kind": "List", "items": [{"kind": "Secret", "data": {"x": CANARY}}]},
+    {"env": [{"name": "POSTGRES_PASSWORD", "value": CANARY}]},
+    {"env": [{"name": "OPENAI_API_KEY", "value": CANARY}]},
+    {"kind": "ConfigMap", "data": {"SESSION_TOKEN": CANARY}},
+    {"args": ["--password", CANARY]},
+    {"args": [f"--password={CANARY}"]},
+    {"users": [{"user": {"token": CANARY, "client-key-data": CANARY}}]},
+    {
+        "kind": "Secret",
+        "metadata": {
+            "annotations": {
+                "kubectl.kubernetes.io/last-applied-configuration": json.dumps(
+                    {"kind": "Secret", "stringData": {"p": CANARY}}
+                )
+            }
+        },
+    },
+    {"env": [{"name": "DATABASE_URL", "value": f"postgresql://u:{CANARY}@h/db"}]},
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_no_canary_survives_in_text(text: str) -> None:
+    assert CANARY not in redact_text(text)
+
+
+@pytest.mark.parametrize("obj", OBJECTS)
+def test_no_canary_survives_in_objects(obj: dict) -> None:
+    assert CANARY not in json.dumps(redact_object(obj))
+
+
+def test_known_values_go_wherever_they_stand() -> None:
+    assert redact_text(f"so {CANARY} it is", [CANARY]) == "so *** it is"
+    assert redact_object({"a": [f"x{CANARY}"]}, [CANARY]) == {"a": ["x***"]}
+
+
+def test_what_a_person_needs_stays() -> None:
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": "rest-api-1", "uid": "u-1"},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "imagePullSecrets": [{"name": "pull"}],
+            "containers": [
+                {
+                    "image": "localhost:5000/app:1",
+                    "env": [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}],
+                }
+            ],
+            "volumes": [{"secret": {"secretName": "tls"}}],
+            "tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}],
+        },
+        "status": {"message": "The node was low on resource: memory."},
+    }
+    assert redact_object(pod) == pod
+    assert redact_text("listening on http://0.0.0.0:8080/health") == "listening on http://0.0.0.0:8080/health"
