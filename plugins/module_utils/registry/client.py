@@ -22,7 +22,6 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_CHUNK = 1 << 20
 
 
 class RegistryError(HoldfastError):
@@ -155,6 +154,19 @@ class RegistryClient:
         """Size in bytes of a blob that the registry can serve; None when it cannot."""
         status, headers, _body = self._call("HEAD", f"/v2/{quote(repository)}/blobs/{digest}", ok=(200, 404))
         return int(headers.get("content-length", "0")) if status == 200 else None
+
+    def readable(self, repository: str, digest: str) -> bool:
+        """Whether the blob's last byte can be read: the registry answers HEAD from a cache that outlives the file."""
+        size = self.blob_size(repository, digest)
+        if size is None:
+            return False
+        try:
+            headers = {"Range": f"bytes={max(0, size - 1)}-{max(0, size - 1)}"}
+            path = f"/v2/{quote(repository)}/blobs/{digest}"
+            status, _headers, body = self._call("GET", path, headers=headers, ok=(200, 206, 404, 416))
+        except RegistryError:
+            return False  # a file that is gone or cut off ends the answer early, or with a server error
+        return status in (200, 206) and (bool(body) or size == 0)
 
     def blob(self, repository: str, digest: str) -> Optional[bytes]:
         """The whole blob in memory (meant for configs, not for layers); None when it is missing."""

@@ -1,0 +1,192 @@
+"""The API server as seen from its own host: raw HTTPS with the administrator's certificate, a deadline on each call."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import ssl
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+PROBE_LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/holdfast-probe"
+EVENT_REASONS = ("FailedCreatePodSandBox", "NodePasswordValidationFailed", "Failed", "InvalidDiskCapacity",
+                 "FreeDiskSpaceFailed", "ImageGCFailed", "FailedMount")  # fmt: skip
+
+
+def context_of(kubeconfig: str) -> tuple[ssl.SSLContext, str, int]:
+    """TLS settings, host and port from a kubeconfig with embedded certificates."""
+    import yaml
+
+    document = yaml.safe_load(Path(kubeconfig).read_text())
+    cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
+        # the ssl module loads a client certificate from a file only; mkdtemp makes the folder 0700
+        path = str(Path(folder, "client.pem"))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
+            handle.write(base64.b64decode(user["client-key-data"]))
+        context.load_cert_chain(path)
+    host, _, port = cluster["server"].split("://", 1)[1].partition(":")
+    return context, host, int(port or 443)
+
+
+class Api:
+    """A few calls to the API server; never raises for a server that is down, says so instead."""
+
+    def __init__(self, kubeconfig: str, timeout: float = 5) -> None:
+        self.timeout = timeout
+        self.error: str | None = None
+        try:
+            self._context, self._host, self._port = context_of(kubeconfig)
+        except (OSError, KeyError, ValueError, IndexError, TypeError, ssl.SSLError) as error:
+            self.error = f"kubeconfig {kubeconfig} cannot be used: {error}"
+
+    def call(self, method: str, path: str, body: Any = None, content_type: str = "application/json",
+             timeout: float | None = None) -> tuple[int, str]:  # fmt: skip
+        """Status and body; status 0 and the reason when there was no answer in time."""
+        if self.error:
+            return 0, self.error
+        connection = http.client.HTTPSConnection(
+            self._host, self._port, timeout=timeout or self.timeout, context=self._context
+        )
+        try:
+            payload = None if body is None else json.dumps(body)
+            headers = {"Accept": "application/json"}
+            if payload is not None:
+                headers["Content-Type"] = content_type
+            connection.request(method, path, payload, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException) as error:
+            return 0, str(error) or type(error).__name__
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        """A decoded object, or None."""
+        status, body = self.call("GET", path)
+        try:
+            return json.loads(body) if status == 200 else None
+        except ValueError:
+            return None
+
+
+def failed_checks(body: str) -> list[str]:
+    """The names behind `[-]` in the verbose readiness report."""
+    return [line[3:].split(" ", 1)[0] for line in body.splitlines() if line.startswith("[-]")]
+
+
+def readyz(api: Api) -> dict[str, Any]:
+    """Readiness with the failed checks and how long the answer took."""
+    began = time.monotonic()
+    status, body = api.call("GET", "/readyz?verbose")
+    fact: dict[str, Any] = {
+        "ok": status == 200,
+        "status": status,
+        "seconds": round(time.monotonic() - began, 2),
+    }
+    if status == 0:
+        fact["error"] = body[:300]
+    elif status != 200:
+        fact["failed"] = failed_checks(body)
+    return fact
+
+
+def write_probe(api: Api, seconds: float = 6) -> dict[str, Any]:
+    """Write one small Lease with a deadline: reads can work while the datastore takes no writes."""
+    began = time.monotonic()
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    body = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "holdfast-probe", "namespace": "kube-system"},
+        "spec": {"holderIdentity": "holdfast", "renewTime": now},
+    }
+    status, text = api.call(
+        "PATCH", f"{PROBE_LEASE}?fieldManager=holdfast&force=true", body,
+        content_type="application/apply-patch+yaml", timeout=seconds,
+    )  # fmt: skip
+    fact: dict[str, Any] = {"ok": status in (200, 201), "seconds": round(time.monotonic() - began, 2)}
+    if not fact["ok"]:
+        fact["status"], fact["error"] = status, text[:300]
+    return fact
+
+
+def age(stamp: str | None, now: float) -> float | None:
+    """Seconds since an API time stamp."""
+    if not stamp:
+        return None
+    text = stamp.split(".")[0].rstrip("Z") + "+00:00"
+    return now - datetime.fromisoformat(text).timestamp()
+
+
+def node(api: Api, name: str) -> dict[str, Any]:
+    """The node's Ready condition, the age of its lease, and the names of other nodes."""
+    listed = api.get("/api/v1/nodes") or {}
+    items = {one["metadata"]["name"]: one for one in listed.get("items", [])}
+    fact: dict[str, Any] = {"name": name, "known": name in items, "others": sorted(set(items) - {name})}
+    conditions = {one["type"]: one for one in items.get(name, {}).get("status", {}).get("conditions", [])}
+    ready = conditions.get("Ready", {})
+    fact["ready"] = ready.get("status") == "True"
+    fact["reason"] = f"{ready.get('reason', '')}: {ready.get('message', '')}"[:300] if ready else ""
+    fact["pressure"] = sorted(
+        kind for kind, one in conditions.items() if kind != "Ready" and one.get("status") == "True"
+    )
+    lease = api.get(f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}") or {}
+    fact["lease_age"] = age(lease.get("spec", {}).get("renewTime"), time.time())
+    return fact
+
+
+def events(api: Api, limit: int = 500, newest_seconds: float = 600) -> list[dict[str, str]]:
+    """Recent warnings that a detector may know: reason, object and message."""
+    listed = api.get(f"/api/v1/events?fieldSelector=type%3DWarning&limit={limit}") or {}
+    found = []
+    now = time.time()
+    for one in listed.get("items", []):
+        stamp = one.get("lastTimestamp") or one.get("eventTime") or one["metadata"].get("creationTimestamp")
+        seconds = age(stamp, now)
+        if one.get("reason") in EVENT_REASONS and (seconds is None or seconds < newest_seconds):
+            about = one.get("involvedObject", {})
+            found.append(
+                {
+                    "reason": one["reason"],
+                    "object": f"{about.get('kind', '')} {about.get('namespace', '')}/{about.get('name', '')}",
+                    "message": str(one.get("message", ""))[:500],
+                    "seconds_ago": str(int(seconds or 0)),
+                }
+            )
+    return found
+
+
+def kubelet(timeout: float = 4) -> dict[str, Any]:
+    """The kubelet's own health port on the loopback."""
+    connection = http.client.HTTPConnection("127.0.0.1", 10248, timeout=timeout)
+    try:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        return {"ok": answer.status == 200, "text": answer.read(200).decode("utf-8", "replace")}
+    except (OSError, http.client.HTTPException) as error:
+        return {"ok": False, "text": str(error)}
+    finally:
+        connection.close()
+
+
+def probe(kubeconfig: str, name: str, *, write: bool, timeout: float = 5) -> dict[str, Any]:
+    """All of the above in one fact; with the API down only `readyz` is there."""
+    api = Api(kubeconfig, timeout)
+    fact: dict[str, Any] = {"readyz": readyz(api)}
+    if not fact["readyz"]["ok"] and fact["readyz"]["status"] == 0:
+        return fact
+    fact["node"] = node(api, name)
+    fact["events"] = events(api)
+    if write:
+        fact["write"] = write_probe(api)
+    return fact
