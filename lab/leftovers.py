@@ -48,6 +48,7 @@ def settle(name: str) -> None:
     described = podman.container(name)
     if described is None or podman.really_running(described):
         return
+    _kill(podman.first_process(described))
     if described["State"]["Status"] not in {"exited", "created", "configured", "initialized"}:
         podman.podman(["stop", "--time", "0", podman.PREFIX + name], check=False, timeout=60)
         # conmon died too, so nobody wrote the exit code that podman waits for.
@@ -64,10 +65,8 @@ def remove_container(name: str) -> None:
         described = podman.container(name)
         if described is None:
             return
-        if podman.really_running(described):
-            _kill(int(described["State"]["Pid"]))
-        else:
-            settle(name)
+        _kill(podman.first_process(described))
+        settle(name)
         removed = podman.podman(
             ["rm", "--force", "--volumes", "--time", "0", podman.PREFIX + name], check=False, timeout=60
         )
@@ -76,13 +75,16 @@ def remove_container(name: str) -> None:
             raise LabError(f"cannot remove the container of host {name}:\n{removed.tail()}")
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int | None) -> None:
+    """Kill a container's first process, all others go with it, and wait until it is gone (10 s at most)."""
+    if pid is None:
+        return
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+    while time.monotonic() < deadline and podman.process_state(pid) not in {"", "Z", "X"}:
         time.sleep(0.05)
 
 

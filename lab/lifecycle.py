@@ -88,7 +88,7 @@ def power_loss(known: record.Record, timeout: float) -> float:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         described = podman.container(known.name)
-        if described and not Path(f"/proc/{pid}").exists() and described["State"]["Status"] == "exited":
+        if described and podman.process_state(pid) in {"", "Z", "X"} and described["State"]["Status"] == "exited":
             break
         time.sleep(0.1)
     else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lab.proc import Result, run
@@ -56,21 +56,34 @@ def image_exists(image: str) -> bool:
     return podman(["image", "exists", image], check=False).rc == 0
 
 
-def really_running(described: dict[str, Any]) -> bool:
-    """Tell whether the container's first process lives: after a SIGKILL of everything podman still says running."""
+def first_process(described: dict[str, Any]) -> int | None:
+    """Return the id of the container's first process when it is there; one that is dead already but not yet
+    collected by its parent does not count, one that is about to die does."""
     pid = int(described["State"].get("Pid") or 0)
-    if not pid:
-        return False
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as handle:
-            # The number may belong to another process by now.
-            return str(described["Id"]) in handle.read()
+        # The number may belong to another process by now.
+        known = bool(pid) and str(described["Id"]) in Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
-        return False
+        return None
+    return pid if known and process_state(pid) not in {"", "Z", "X"} else None
+
+
+def really_running(described: dict[str, Any]) -> bool:
+    """Tell whether the container and its monitor live.
+
+    After a SIGKILL of everything podman still says running; a container that lost its monitor cannot be
+    stopped or started by podman any more and counts as dead.
+    """
+    monitor = int(described["State"].get("ConmonPid") or 0)
+    return first_process(described) is not None and bool(monitor) and process_state(monitor) not in {"", "Z", "X"}
+
+
+def process_state(pid: int) -> str:
+    """Return the one-letter state of a process, empty when it does not exist."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def gateway() -> str:
