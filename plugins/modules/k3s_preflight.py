@@ -97,7 +97,7 @@ enabled:
   returned: success
   type: list
   elements: str
-skipped:
+skipped_controls:
   description: Controls that were wanted and cannot be put in place here, with the reason.
   returned: success
   type: list
@@ -155,7 +155,7 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         "changed": False,
         "facts": {**found, "node_name": name, "summary": facts.summary(found)},
         "enabled": enabled,
-        "skipped": skipped,
+        "skipped_controls": skipped,
         "warnings_found": [finding.text() for finding in findings if finding.warning],
     }
 

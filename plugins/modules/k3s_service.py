@@ -146,6 +146,7 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.module import run_module
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import run
@@ -232,6 +233,16 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         budget=100,
     )
     raise_first(envelope)
+    if envelope.verified is False:
+        missing = envelope.extra.get("inhibitor") or "something that k3s read at its start changed meanwhile"
+        error = HoldfastError(
+            f"k3s runs, but {missing}",
+            field="unit",
+            value=params["unit"],
+            fix=f"look for it in journalctl -u {params['unit']}, then run again",
+        )
+        error.envelope = envelope
+        raise error
     return envelope.as_dict()
 
 

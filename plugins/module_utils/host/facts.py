@@ -38,6 +38,7 @@ def collect(ports: Collection[int], commands: Any, root: Path = Path("/")) -> di
 
     ports: TCP ports whose listeners are wanted. commands: core's Commands.
     """
+    container = (root / "run/systemd/container").exists()
     services = active_units([*RIVALS, "firewalld.service", "systemd-logind.service"], commands, root)
     return {
         "hostname": socket.gethostname(),
@@ -55,11 +56,12 @@ def collect(ports: Collection[int], commands: Any, root: Path = Path("/")) -> di
         "time": time.time(),
         "rivals": sorted(RIVALS[name] for name in RIVALS if name in services),
         "firewalls": firewalls(services, _read(root / "etc/ufw/ufw.conf") or ""),
+        "container": container,
         "logind": "systemd-logind.service" in services,
         "selinux_enforcing": (_read(root / "sys/fs/selinux/enforce") or "").strip() == "1",
         "selinux_policy": (root / "usr/share/selinux/packages/k3s.pp").exists(),
         "sysctls": {
-            name: sysctl_state(name, value, root)
+            name: sysctl_state(name, value, root, container=container)
             for name, value in {**KUBELET_SYSCTLS, **INOTIFY_SYSCTLS}.items()
         },
         "pinned_node_name": pinned_node_name(root),
@@ -145,8 +147,10 @@ def firewalls(services: Collection[str], ufw_conf: str) -> list[str]:
     return found + (["ufw"] if re.search(r"^ENABLED=yes", ufw_conf, re.MULTILINE) else [])
 
 
-def sysctl_state(name: str, wanted: str, root: Path = Path("/")) -> str:
+def sysctl_state(name: str, wanted: str, root: Path = Path("/"), *, container: bool = False) -> str:
     """`ok`, `writable`, or the reason why the value cannot be set here.
+
+    In a container none is set, even where it could be: these values are the whole machine's, not the container's.
 
     The probe writes the current value back: root may open the file even where the kernel then refuses the write.
     """
@@ -155,6 +159,8 @@ def sysctl_state(name: str, wanted: str, root: Path = Path("/")) -> str:
         current = path.read_text().strip()
         if current == wanted:
             return "ok"
+        if container:
+            return "this host is a container, the value belongs to the machine below it"
         with path.open("w") as stream:
             stream.write(current)
     except OSError as failure:
