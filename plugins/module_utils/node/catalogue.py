@@ -36,6 +36,8 @@ def diagnose(facts: Facts, options: Options) -> list[Finding]:
         if evidence:
             found.append((cause, evidence))
     hidden = {name for cause, _ in found for name in cause.hides}
+    if any(cause.severity == "down" and cause.id not in hidden for cause, _ in found):
+        hidden.add("STARTING")  # a start attempt of a server that is known to fail is no news
     findings = []
     for cause, evidence in found:
         if cause.id in hidden:

@@ -122,12 +122,10 @@ def restart_runtime(facts: Facts, _options: Options, evidence: str) -> list[Acti
     return [*ended, *restart(facts, evidence)]
 
 
-def missing_socket(facts: Facts, options: Options) -> str | None:
-    late = (
-        look(facts, "unit.active") == "active"
-        or look(facts, "unit.activating_seconds", 0) > options.start_seconds
-    )
-    if look(facts, "runtime.socket") is False and late:
+def missing_socket(facts: Facts, _options: Options) -> str | None:
+    if look(facts, "runtime.socket") is False and look(facts, "unit.active") == "active":
+        if look(facts, "unit.active_seconds", 0) < 15:
+            return None
         return "containerd failed to start: its socket is missing"
     return start_text(facts, r"containerd exited")
 

@@ -75,7 +75,7 @@ def journal(commands: Commands, unit: str, lines: int = 400, timeout: float = 15
                 "cat",
                 "--no-pager",
                 "--quiet",
-            ],  # fmt: skip
+            ],
             timeout=timeout,
         )
     except HoldfastError as error:
