@@ -1,0 +1,57 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Names, labels and stable hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+MANAGER = "holdfast"
+HASH_ANNOTATION = "holdfast.dev/applied-hash"
+SECRET_ROUNDS = 20_000
+
+
+def labels(app: Mapping[str, Any], name: str, component: str) -> dict[str, str]:
+    """The labels of an object. Both spellings are there: short `app` and the recommended ones."""
+    found = {
+        "app": name,
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": app["name"],
+        "app.kubernetes.io/managed-by": MANAGER,
+        **app.get("labels", {}),
+    }
+    if app.get("version"):
+        found["app.kubernetes.io/version"] = str(app["version"])
+    return dict(sorted(found.items()))
+
+
+def selector(app: Mapping[str, Any], name: str) -> dict[str, str]:
+    """What a workload selects its pods by; immutable once deployed, so the inventory chooses (`selector_labels`)."""
+    known = labels(app, name, name)
+    wanted = app.get("selector_labels") or ["app", "app.kubernetes.io/part-of"]
+    return {label: known[label] for label in sorted(wanted)}
+
+
+def canonical(value: Any) -> str:
+    """One text per value, whatever the order of its keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """A short sha256 of a value."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:length]
+
+
+def secret_digest(value: Any, salt: str) -> str:
+    """A short, slow, salted hash: it stands in an annotation, so guessing a weak secret from it must be dear."""
+    raw = hashlib.pbkdf2_hmac("sha256", canonical(value).encode(), salt.encode(), SECRET_ROUNDS)
+    return raw.hex()[:16]
+
+
+def short_name(name: str, limit: int = 63) -> str:
+    """The name itself, or its beginning and a hash when it is longer than Kubernetes allows."""
+    return name if len(name) <= limit else f"{name[: limit - 9].rstrip('-.')}-{digest(name, 8)}"

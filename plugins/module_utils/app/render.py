@@ -1,0 +1,121 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Values in, manifests out: in apply order, and the same bytes for the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.build import (
+    config,
+    ingress,
+    jobs,
+    network,
+    security,
+    volumes,
+    workload,
+)
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.data import common
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.jobs import normalize_jobs
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.merge import deep_merge
+
+Obj = dict[str, Any]
+PHASES = (
+    "namespace", "access", "config", "storage", "data", "data-jobs", "before", "services", "after", "schedules", "exposure",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """One object and when it is applied: the phase, and within the services the order that the inventory gives."""
+
+    phase: str
+    manifest: Obj
+    order: int = 0
+    timeout: int = 600
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a release consists of. Secret values are kept apart from the manifests.
+
+    secret_data: Secret name to its values. secret_generate: Secret name to lengths of values made on first apply.
+    """
+
+    name: str
+    namespace: str
+    steps: list[Step]
+    secret_data: dict[str, dict[str, str]] = field(default_factory=dict)
+    secret_generate: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def manifests(self) -> list[Obj]:
+        """Only the manifests, in apply order."""
+        return [step.manifest for step in self.steps]
+
+
+def render(app: Mapping[str, Any]) -> Rendered:
+    """Render a normalized application (see values.prepare)."""
+    steps: list[Step] = []
+    steps += _steps("access", config.account(app))
+    steps += _steps("config", [*config.config_maps(app), *config.secrets(app)])
+    steps += _steps("storage", [*volumes.claims(app), *network.policies(app)])
+    for service in app["data_services"].values():
+        objects, follow = common.objects(app, service)
+        steps += _steps("data", objects)
+        declared = {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in follow}
+        normalized, _ = normalize_jobs(app, {"jobs": declared})
+        steps += _steps("data-jobs", [jobs.job(app, job) for job in normalized.values()])
+    for job in app["jobs"].values():
+        phase = "before" if job["when"] == "pre" else "after"
+        steps.append(Step(phase, jobs.job(app, job), job["order"], int(job["deadline"])))
+    for service in app["services"].values():
+        for obj in workload.service_objects(app, service):
+            steps.append(Step("services", obj, service["order"], service["rollout_timeout"]))
+    steps += _steps("schedules", [jobs.cron_job(app, cron) for cron in app["cronjobs"].values()])
+    steps += _steps("exposure", ingress.objects(app))
+    steps += _steps("exposure", [_extra(app, obj) for obj in app.get("extra_objects", [])])
+    if app.get("create_namespace", True):
+        level = app["security"].get("pod_security") or security.strictest(
+            pod_specs(step.manifest for step in steps)
+        )
+        steps += _steps("namespace", [config.namespace(app, level)])
+    steps.sort(key=lambda step: (PHASES.index(step.phase), step.order))
+    static = {name: entry for name, entry in app["secrets"].items() if entry["provider"] == "static"}
+    return Rendered(
+        name=app["name"],
+        namespace=app["namespace"],
+        steps=steps,
+        secret_data={name: entry["values"] for name, entry in static.items()},
+        secret_generate={name: entry["generate"] for name, entry in static.items() if entry["generate"]},
+    )
+
+
+def _steps(phase: str, objects: Iterable[Obj]) -> list[Step]:
+    return [Step(phase, obj) for obj in objects]
+
+
+def _extra(app: Mapping[str, Any], obj: Obj) -> Obj:
+    """An object of the inventory's own, marked as part of the release."""
+    marks = {"app.kubernetes.io/part-of": app["name"], "app.kubernetes.io/managed-by": "holdfast"}
+    return deep_merge({"metadata": {"labels": marks}}, obj)
+
+
+def pod_specs(manifests: Iterable[Obj]) -> list[Obj]:
+    """The pod spec of every workload."""
+    found = []
+    for manifest in manifests:
+        spec = manifest.get("spec") or {}
+        if manifest["kind"] == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        if "template" in spec and manifest["kind"] in (
+            "Deployment",
+            "StatefulSet",
+            "DaemonSet",
+            "Job",
+            "CronJob",
+        ):
+            found.append(spec["template"]["spec"])
+    return found

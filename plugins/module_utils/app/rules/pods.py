@@ -1,0 +1,191 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Probes, resources, ports, environment, security of single pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.probes import budget
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.quantity import parse
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import owners
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.values_text import as_text
+
+
+def probes_present(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Liveness and readiness for every service."""
+    for name, service in app["services"].items():
+        if service.get("no_probes"):
+            continue
+        for kind in ("liveness", "readiness"):
+            if kind not in service["probes"]:
+                yield Finding(
+                    "probes.missing",
+                    f"services.{name}.probes.{kind}",
+                    f"There is no {kind} probe.",
+                    "set health: /path, or probes; or no_probes with the reason",
+                    source="SN-20",
+                )
+
+
+def probe_port(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """An HTTP or TCP probe needs a port."""
+    for name, service in app["services"].items():
+        for kind, probe in service["probes"].items():
+            if not probe.get("exec") and not (probe.get("port") or probe.get("tcp")):
+                yield Finding(
+                    "probes.no_port",
+                    f"services.{name}.probes.{kind}.port",
+                    "The probe has no port, and the service has none either.",
+                    "set port in the probe, or exec",
+                )
+
+
+def probe_budget(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """A start that may take longer than the rollout is declared failed while it is still healthy."""
+    for name, service in app["services"].items():
+        startup = service["probes"].get("startup")
+        if startup and budget(startup) > service["rollout_timeout"]:
+            yield Finding(
+                "probes.budget",
+                f"services.{name}.rollout_timeout",
+                f"The startup probe allows {budget(startup)} s.",
+                f"set rollout_timeout to at least {budget(startup)}",
+                service["rollout_timeout"],
+                source="CF-17",
+            )
+
+
+def limits_present(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Requests and limits for every container: without them one pod starves the rest of the node."""
+    everyone = [
+        *owners(app),
+        *((f"data_services.{n}", s) for n, s in app["data_services"].items() if s["mode"] == "in_cluster"),
+    ]
+    for path, owner in everyone:
+        missing = [
+            f"{part}.{kind}"
+            for part in ("requests", "limits")
+            for kind in ("cpu", "memory")
+            if kind not in (owner["resources"].get(part) or {})
+        ]
+        if missing:
+            yield Finding(
+                "resources.missing",
+                f"{path}.resources",
+                f"Not given: {', '.join(missing)}.",
+                "set requests and limits for cpu and memory",
+                source="SN-22",
+            )
+        for kind in ("cpu", "memory"):
+            request = parse((owner["resources"].get("requests") or {}).get(kind, "0"))
+            limit = parse((owner["resources"].get("limits") or {}).get(kind, "0"))
+            if request and limit and request > limit:
+                yield Finding(
+                    "resources.request_above_limit",
+                    f"{path}.resources.requests.{kind}",
+                    f"It is above the limit ({owner['resources']['limits'][kind]}).",
+                    "raise the limit or lower the request",
+                    owner["resources"]["requests"][kind],
+                    source="WC-39",
+                )
+
+
+def root_containers(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Root inside a container is an exception that someone answers for."""
+    for path, owner in owners(app):
+        if owner["security"].get("run_as_root") or owner["security"].get("privileged"):
+            yield Finding(
+                "security.root",
+                f"{path}.security",
+                "The container runs as root.",
+                "use an image that does not need it, or add a waiver with reason and owner",
+                "privileged" if owner["security"].get("privileged") else "run_as_root",
+                source="SS-28",
+            )
+
+
+def duplicate_node_ports(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Two services on one port of the node, or one service with a port twice."""
+    seen: dict[int, str] = {}
+    for name, service in app["services"].items():
+        numbers = [port["port"] for port in service["ports"]]
+        for number in sorted({n for n in numbers if numbers.count(n) > 1}):
+            yield Finding(
+                "ports.duplicate", f"services.{name}.ports", "The port occurs twice.", "remove one", number
+            )
+        for port in service["ports"]:
+            node_port = port.get("node_port")
+            if node_port and node_port in seen:
+                yield Finding(
+                    "ports.node_port_taken",
+                    f"services.{name}.node_port",
+                    f"Service {seen[node_port]} has it already.",
+                    "give each its own port between 30000 and 32767",
+                    node_port,
+                )
+            elif node_port and not 30000 <= node_port <= 32767:
+                yield Finding(
+                    "ports.node_port_range",
+                    f"services.{name}.node_port",
+                    "Kubernetes gives out 30000 to 32767.",
+                    "take one of those",
+                    node_port,
+                )
+            if node_port:
+                seen[node_port] = name
+
+
+def required_env(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Variables without which the service cannot work, and those that take only certain values."""
+    for name, service in app["services"].items():
+        given = dict(service["env"])
+        for source in service["config"]:
+            given = {**app["config"].get(source, {"data": {}})["data"], **given}
+        secret_keys = {
+            key for source in service["secrets"] for key in app["secrets"].get(source, {"keys": []})["keys"]
+        }
+        for variable in service.get("required_env") or []:
+            if variable not in secret_keys and given.get(variable) in (None, ""):
+                yield Finding(
+                    "env.required",
+                    f"services.{name}.env.{variable}",
+                    "The service needs this variable.",
+                    "set it in env, config or secrets",
+                    source="ST-39",
+                )
+        for variable, allowed in (service.get("allowed_env") or {}).items():
+            value = given.get(variable)
+            texts = [as_text(entry) for entry in allowed]
+            if value is not None and not isinstance(value, Mapping) and as_text(value) not in texts:
+                yield Finding(
+                    "env.value",
+                    f"services.{name}.env.{variable}",
+                    "It is not one of the allowed values.",
+                    f"one of: {', '.join(texts)}",
+                    value,
+                    source="ST-40",
+                )
+
+
+def sticky(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Polling transports need sticky sessions as soon as there are two replicas."""
+    for name, service in app["services"].items():
+        for variable, value in service["env"].items():
+            on = not isinstance(value, Mapping) and as_text(value) == "true"
+            if variable.endswith("ALLOW_POLLING") and on and not service.get("sticky_sessions"):
+                yield Finding(
+                    "env.polling_needs_sticky",
+                    f"services.{name}.env.{variable}",
+                    "Polling breaks when a client meets another replica.",
+                    "set it to false, or sticky_sessions: true if the ingress guarantees them",
+                    value,
+                    source="SS-54",
+                )
+
+
+RULES = (
+    probes_present, probe_port, probe_budget, limits_present, root_containers, duplicate_node_ports, required_env, sticky,
+)  # fmt: skip

@@ -1,0 +1,116 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Checking values against the JSON Schema, with messages for people. Needs the jsonschema library (controller)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
+
+_SHOWN_TYPES = {
+    "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number",
+    "boolean": "true or false", "null": "nothing",
+}  # fmt: skip
+
+
+def check(values: Any, schema: Mapping[str, Any]) -> list[Finding]:
+    """Every place where the values are not what the schema says; empty when they are fine."""
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError:
+        return [
+            Finding(
+                "schema.library",
+                "(controller)",
+                "The Python library jsonschema (4.0 or newer) is missing on the controller.",
+                "pip install jsonschema, for the Python that runs Ansible",
+            )
+        ]
+    validator = Draft202012Validator(schema)
+    found: dict[tuple[str, str], Finding] = {}
+    for error in sorted(
+        validator.iter_errors(values), key=lambda error: [str(part) for part in error.absolute_path]
+    ):
+        for finding in _explain(error):
+            found.setdefault((finding.path, finding.message), finding)
+    return list(found.values())
+
+
+def _explain(error: Any) -> Iterator[Finding]:
+    """The findings behind one error; of alternatives, the one that fits best is explained."""
+    if error.validator in ("anyOf", "oneOf") and error.context:
+        branches: dict[int, list[Any]] = {}
+        for inner in error.context:
+            branches.setdefault(inner.schema_path[0], []).append(inner)
+        typed = {
+            number: inner
+            for number, inner in branches.items()
+            if not any(e.validator in ("type", "const", "enum") and len(e.path) == 0 for e in inner)
+        }
+        if typed:
+            best = min(typed.values(), key=len)
+            for inner in best:
+                yield from _explain(inner)
+            return
+    yield _finding(error)
+
+
+def _finding(error: Any) -> Finding:
+    path = _path(error.absolute_path)
+    kind, wanted, value = error.validator, error.validator_value, error.instance
+    description = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
+    if kind == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        extra = [key for key in value if key not in known]
+        close = difflib.get_close_matches(str(extra[0]), known, 1, 0.6)
+        fix = f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}"
+        return Finding("schema.unknown_key", _join(path, str(extra[0])), "There is no such key here.", fix)
+    if kind == "required":
+        missing = [key for key in wanted if key not in value]
+        return Finding("schema.required", _join(path, missing[0]), "It is required.", f"add {missing[0]}")
+    if kind == "type":
+        types = wanted if isinstance(wanted, list) else [wanted]
+        shown = " or ".join(_SHOWN_TYPES[name] for name in types)
+        return Finding("schema.type", path, f"It has to be {shown}.", description or f"write {shown}", value)
+    if kind == "enum":
+        texts = [str(entry) for entry in wanted]
+        close = difflib.get_close_matches(str(value), texts, 1, 0.6)
+        fix = f"did you mean {close[0]}?" if close else f"one of: {', '.join(texts)}"
+        return Finding("schema.choice", path, "It is not one of the choices.", fix, value)
+    if kind in ("minimum", "maximum", "exclusiveMinimum", "minItems", "minLength", "maxLength"):
+        return Finding(
+            "schema.range",
+            path,
+            f"It is outside of what is allowed ({kind} {wanted}).",
+            description or "change it",
+            value,
+        )
+    if kind == "pattern":
+        return Finding(
+            "schema.format",
+            path,
+            f"It does not have the right form ({wanted}).",
+            description or "rewrite it",
+            value,
+        )
+    return Finding(
+        "schema.form",
+        path or "(values)",
+        "It does not have one of the possible forms.",
+        description or "see docs/values.md",
+        value,
+    )
+
+
+def _path(parts: Any) -> str:
+    text = ""
+    for part in parts:
+        text = f"{text}[{part}]" if isinstance(part, int) else _join(text, str(part))
+    return text or "(values)"
+
+
+def _join(path: str, key: str) -> str:
+    return key if path in ("", "(values)") else f"{path}.{key}"
