@@ -30,6 +30,7 @@ class Client:
 
     def __init__(self, configuration: Any, timeout: float = 30) -> None:
         self.configuration, self.timeout = configuration, timeout
+        # Kept here: refreshing a token makes the package read the kubeconfig again, server included.
         self.host = str(configuration.host).rstrip("/")
         self._pool = connect.pool(configuration)
         self._discovery = discovery.Discovery(self)
@@ -206,7 +207,14 @@ class Client:
     ) -> Result:
         """Run argv in a container. Bytes in, bytes out (Result.out_bytes); a non-zero exit is a Result, not an error."""
         return stream.execute(
-            self.configuration, namespace, pod, argv, container=container, stdin=stdin, timeout=timeout
+            self.configuration,
+            self.host,
+            namespace,
+            pod,
+            argv,
+            container=container,
+            stdin=stdin,
+            timeout=timeout,
         )
 
     def logs(

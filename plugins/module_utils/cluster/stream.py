@@ -30,6 +30,7 @@ CHUNK = 32 * 1024
 
 def execute(
     configuration: Any,
+    host: str,
     namespace: str,
     pod: str,
     argv: list[str],
@@ -47,7 +48,7 @@ def execute(
     if container:
         pairs.append(("container", container))
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
-    socket = _open(configuration, path + "?" + urlencode(pairs), timeout)
+    socket = _open(configuration, host, path + "?" + urlencode(pairs), timeout)
     try:
         if stdin is not None:
             if socket.getsubprotocol() != PROTOCOLS[0]:
@@ -115,12 +116,11 @@ def _feed(socket: Any, stdin: bytes) -> None:
         socket.send_binary(bytes([CLOSE, STDIN]))
 
 
-def _open(configuration: Any, path: str, timeout: float) -> Any:
+def _open(configuration: Any, host: str, path: str, timeout: float) -> Any:
     try:
         import websocket
     except ImportError as failure:
         raise HoldfastError(f"the Python package 'websocket-client' is missing: {failure}") from failure
-    host = str(configuration.host).rstrip("/")
     url = "ws" + host[len("http") :] + path
     socket = websocket.WebSocket(
         sslopt=_tls(configuration), enable_multithread=True, skip_utf8_validation=True
