@@ -112,7 +112,7 @@ attributes:
     description: Can run in check mode; the plan is the preview, and no probe writes anything.
     support: full
 notes:
-  - Run it on the k3s host with C(become). It needs Python 3.9 and C(python3-yaml) there, nothing else.
+  - Run it on the k3s host with C(become). It needs Python 3.9 there and nothing else.
 seealso:
   - module: holdfast.k3s.registry_recover
   - module: holdfast.k3s.pod_reap
@@ -221,7 +221,6 @@ def spec() -> dict[str, Any]:
         "allow_vacuum": False,
         "allow_prune_images": False,
         "allow_clock_step": False,
-        "allow_node_password_reset": False,
     }
     numbers = {
         "start_seconds": 120,
@@ -236,6 +235,8 @@ def spec() -> dict[str, Any]:
     return {
         **{name: {"type": "bool", "default": value} for name, value in switches.items()},
         **{name: {"type": "int", "default": value} for name, value in numbers.items()},
+        # the name has "password" in it; it is a switch
+        "allow_node_password_reset": {"type": "bool", "default": False, "no_log": False},
         "datastore_repair": {"type": "str", "choices": ["none", "wal", "recover"], "default": "none"},
         "unit": {"type": "str", "default": "k3s"},
         "data_dir": {"type": "path", "default": "/var/lib/rancher/k3s"},

@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import ssl
 import tempfile
 import time
@@ -20,21 +21,19 @@ EVENT_REASONS = ("FailedCreatePodSandBox", "NodePasswordValidationFailed", "Fail
 
 def context_of(kubeconfig: str) -> tuple[ssl.SSLContext, str, int]:
     """TLS settings, host and port from a kubeconfig with embedded certificates."""
-    import yaml
-
-    document = yaml.safe_load(Path(kubeconfig).read_text())
-    cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
-    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    # k3s writes one cluster and one user; reading its five keys needs no YAML library, which a host may lack
+    document = dict(re.findall(r"^\s*([\w-]+):\s+(\S+)\s*$", Path(kubeconfig).read_text(), re.M))
+    authority = base64.b64decode(document["certificate-authority-data"]).decode()
     context = ssl.create_default_context(cadata=authority)
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
         # the ssl module loads a client certificate from a file only; mkdtemp makes the folder 0700
         path = str(Path(folder, "client.pem"))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
-            handle.write(base64.b64decode(user["client-key-data"]))
+            handle.write(base64.b64decode(document["client-certificate-data"]) + b"\n")
+            handle.write(base64.b64decode(document["client-key-data"]))
         context.load_cert_chain(path)
-    host, _, port = cluster["server"].split("://", 1)[1].partition(":")
+    host, _, port = document["server"].split("://", 1)[1].partition(":")
     return context, host, int(port or 443)
 
 

@@ -14,10 +14,38 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node import x509
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
 
 
+def load(text: str) -> Any:
+    """YAML; without the library (a bare host) only the flat keys and lists that k3s's configuration is made of."""
+    try:
+        import yaml
+    except ImportError:
+        return flat(text)
+    try:
+        return yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def flat(text: str) -> dict[str, Any]:
+    """`key: value`, `key: [a, b]` and `key:` with `- item` lines."""
+    found: dict[str, Any] = {}
+    key = ""
+    for line in text.splitlines():
+        item = re.match(r"\s*-\s+(.*)$", line)
+        pair = re.match(r"([\w.+-]+):\s*(.*)$", line)
+        if item and key and isinstance(found[key], list):
+            found[key].append(item.group(1).strip("'\" "))
+        elif pair:
+            key, value = pair.group(1), pair.group(2).strip()
+            if value.startswith("["):
+                found[key] = [one.strip("'\" ") for one in value.strip("[]").split(",") if one.strip()]
+            else:
+                found[key] = value.strip("'\"") if value else []
+    return found
+
+
 def config(paths: Paths) -> dict[str, Any]:
     """The merged configuration of k3s: config.yaml, then config.yaml.d in order; `key+` appends."""
-    import yaml
-
     merged: dict[str, Any] = {}
     base = Path(paths.config_dir, "config.yaml")
     drop_ins = sorted(
@@ -25,8 +53,8 @@ def config(paths: Paths) -> dict[str, Any]:
     )
     for path in [base, *drop_ins]:
         try:
-            loaded = yaml.safe_load(path.read_text()) or {}
-        except (OSError, yaml.YAMLError):
+            loaded = load(path.read_text())
+        except (OSError, ValueError):
             continue
         for key, value in loaded.items() if isinstance(loaded, dict) else []:
             name = str(key)

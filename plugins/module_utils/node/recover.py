@@ -149,14 +149,15 @@ class Recovery:
         return not serious or any(one.cause in ladder.ESCALATES for one in serious)
 
     # --- verify ------------------------------------------------------------------------------------------------
-    def verify(self, _facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
+    def verify(self, facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
         """Look again with other eyes. A healthy host that needed nothing is looked at once."""
         acted = any(one.outcome == "done" for one in outcomes)
         if acted or not self.serious(self.findings):
             well, after, checks = self.look_until_well()
         else:
             after = self.findings
-            well, checks = verify.healthy(self.commands, self.paths, "")
+            name = look(facts, "config.node_name", "")
+            well, checks = verify.healthy(self.commands, self.paths, name)
         remaining = self.serious(after)
         extra = {
             "findings": [one.as_dict() for one in self.findings],

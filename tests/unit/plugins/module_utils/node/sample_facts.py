@@ -73,23 +73,23 @@ def facts(**changes: Any) -> dict[str, Any]:
 
 def looping(line: str, **changes: Any) -> dict[str, Any]:
     """A unit that starts again and again and says `line` each time."""
-    usual: dict[str, Any] = dict(
-        unit__active="activating", unit__sub="auto-restart", unit__n_restarts=7, unit__main_pid=0,
-        unit__activating_seconds=2.0, api__readyz={"ok": False, "status": 0, "error": "connection refused"},
-        api__node={}, api__write={}, kubelet={"ok": False, "text": "connection refused"}, host__ports={},
-        journal__attempt=["Starting k3s v1.36.3+k3s1 (66a14f0e)", line],
-    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "unit__active": "activating", "unit__sub": "auto-restart", "unit__n_restarts": 7, "unit__main_pid": 0,
+        "unit__activating_seconds": 2.0, "api__readyz": {"ok": False, "status": 0, "error": "connection refused"},
+        "api__node": {}, "api__write": {}, "kubelet": {"ok": False, "text": "connection refused"}, "host__ports": {},
+        "journal__attempt": ["Starting k3s v1.36.3+k3s1 (66a14f0e)", line],
+    }  # fmt: skip
     return facts(**{**usual, **changes})
 
 
 def hanging(**changes: Any) -> dict[str, Any]:
     """A unit that hangs in `activating` without a word."""
-    usual: dict[str, Any] = dict(
-        unit__active="activating", unit__sub="start", unit__activating_seconds=300.0,
-        api__readyz={"ok": False, "status": 0, "error": "connection refused"}, api__node={}, api__write={},
-        kubelet={"ok": False, "text": "connection refused"}, runtime__socket=False,
-        runtime__cri={"ok": False, "error": "missing"},
-    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "unit__active": "activating", "unit__sub": "start", "unit__activating_seconds": 300.0,
+        "api__readyz": {"ok": False, "status": 0, "error": "connection refused"}, "api__node": {}, "api__write": {},
+        "kubelet": {"ok": False, "text": "connection refused"}, "runtime__socket": False,
+        "runtime__cri": {"ok": False, "error": "missing"},
+    }  # fmt: skip
     return facts(**{**usual, **changes})
 
 
