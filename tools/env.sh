@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the tools: one place that knows where the checkout's Python, collections and Ansible settings are.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PATH="$root/.venv/bin:$PATH"
