@@ -42,9 +42,12 @@ options:
     elements: str
     default: []
   wait_for_packaged:
-    description: Whether the packaged pods must be ready.
-    type: bool
-    default: true
+    description:
+      - Which packaged pods must be ready. V(essential) are coredns and local-path, without which no other pod works;
+        metrics-server alone needs half a minute more.
+    type: str
+    choices: [all, essential, none]
+    default: all
   timeout:
     description: Seconds until all must be ready.
     type: float
@@ -161,7 +164,7 @@ SPEC: dict[str, Any] = {
     "mode": {"type": "str", "choices": ["server", "agent"], "default": "server"},
     "node_name": {"type": "str", "default": ""},
     "disabled": {"type": "list", "elements": "str", "default": []},
-    "wait_for_packaged": {"type": "bool", "default": True},
+    "wait_for_packaged": {"type": "str", "choices": ["all", "essential", "none"], "default": "all"},
     "timeout": {"type": "float", "default": 300},
     "hang_seconds": {"type": "float", "default": 150},
     "port": {"type": "int", "default": 6443},

@@ -218,5 +218,5 @@ def _hash(stream: IO[bytes]) -> str:
 def version_of(binary: Path, commands: Any) -> str:
     """Version that a binary reports about itself."""
     result = commands.run([str(binary), "--version"], check=False, timeout=30)
-    found = re.match(r"k3s version (\S+)", result.out)
+    found = re.match(r"\S+ version (\S+)", result.out)
     return found.group(1) if found else ""

@@ -150,17 +150,18 @@ def firewalls(services: Collection[str], ufw_conf: str) -> list[str]:
 def sysctl_state(name: str, wanted: str, root: Path = Path("/"), *, container: bool = False) -> str:
     """`ok`, `writable`, or the reason why the value cannot be set here.
 
-    In a container none is set, even where it could be: these values are the whole machine's, not the container's.
+    In a container none counts as ours, whatever it is: these values are the whole machine's, and the kubelet may change
+    them there, so the answer must not depend on them.
 
     The probe writes the current value back: root may open the file even where the kernel then refuses the write.
     """
+    if container:
+        return "this host is a container, the values belong to the machine below it"
     path = root / "proc/sys" / name.replace(".", "/")
     try:
         current = path.read_text().strip()
         if current == wanted:
             return "ok"
-        if container:
-            return "this host is a container, the value belongs to the machine below it"
         with path.open("w") as stream:
             stream.write(current)
     except OSError as failure:
@@ -187,7 +188,7 @@ def installed_version(commands: Any, root: Path) -> str:
     if not binary.exists():
         return ""
     result = commands.run([str(binary), "--version"], check=False, timeout=20)
-    found = re.match(r"k3s version (\S+)", result.out)
+    found = re.match(r"\S+ version (\S+)", result.out)
     return found.group(1) if found else ""
 
 

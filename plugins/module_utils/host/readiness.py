@@ -16,6 +16,8 @@ PACKAGED = {
     "metrics-server": "metrics-server",
     "traefik": "traefik",
 }
+# Without these two no other pod can work; metrics-server alone takes half a minute to call itself ready.
+ESSENTIAL = ("coredns", "local-storage")
 SLOW_SECONDS = 60.0
 CRASHES = 3
 

@@ -127,8 +127,8 @@ class Service:
                 )
             self._clock.sleep(0.25)
 
-    def problem(self, node_name: str, disabled: Sequence[str], packaged: bool) -> str:
-        """Why k3s is not ready; empty when API, node and packaged pods are."""
+    def problem(self, node_name: str, disabled: Sequence[str], packaged: str) -> str:
+        """Why k3s is not ready; empty when API, node and packaged pods (`all`, `essential` or `none`) are."""
         if self._api is None:
             return ""
         reason = self._api.ready()
@@ -136,8 +136,10 @@ class Service:
             return reason
         try:
             reason = readiness.node_problem(self._api.items("/api/v1/nodes"), node_name)
-            if reason or not packaged:
+            if reason or packaged == "none":
                 return reason
+            if packaged == "essential":
+                disabled = [*disabled, *(set(readiness.PACKAGED) - set(readiness.ESSENTIAL))]
             return readiness.packaged_problem(
                 self._api.items("/apis/apps/v1/namespaces/kube-system/deployments"),
                 self._api.items("/api/v1/namespaces/kube-system/pods"),
