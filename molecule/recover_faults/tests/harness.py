@@ -22,7 +22,8 @@ DATA = "/var/lib/rancher/k3s"
 def module(host: LabHost, name: str, check: bool = False, timeout: float = 900, **options: Any) -> dict[str, Any]:
     """Run one of our modules on the host through Ansible; a failed module's result has `failed: true`."""
     argv = [str(Path(sys.executable).parent / "ansible"), "--inventory", str(ROOT / ".lab/inventory"), host.name,
-            "--become", "--module-name", f"holdfast.k3s.{name}", "--args", json.dumps(options)]  # fmt: skip
+            "--become", "--module-name", f"holdfast.k3s.{name}"]  # fmt: skip
+    argv += ["--args", json.dumps(options)] if options else []
     env = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

@@ -68,7 +68,7 @@ def is_shim(one: dict[str, Any], data_dir: str) -> bool:
 
 def role(one: dict[str, Any]) -> str:
     """What a k3s process does: containerd, the part named in its first arguments, or its command name."""
-    argv = one.get("argv") or []
+    argv = [word.strip() for word in one.get("argv") or []]  # k3s's containerd pads its name with blanks
     base = Path(argv[0]).name if argv else one["comm"]
     if base.startswith("containerd-shim"):
         return "shim"

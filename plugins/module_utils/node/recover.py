@@ -44,6 +44,7 @@ class Recovery:
         self.began = clock.monotonic()
         self.detected_after = 0.0
         self.resumed = False
+        self._acted = False
         self._rung, self._failed_rung, self._found = GENTLE, -1, set[str]()
 
     # --- observe and plan --------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ class Recovery:
         level = ladder.rung(action)
         starts = action.kind == "start_unit"
         if level > self._rung:
-            if self._failed_rung != self._rung:
+            if self._acted and self._failed_rung != self._rung:
                 self._found = self.settle(context.deadline)
             self._rung = level
         if level > GENTLE:
@@ -112,6 +113,7 @@ class Recovery:
                 return Outcome(action, "skipped", error="not needed: what it is for was not found again")
             if self._failed_rung == level and not stopped:
                 return Outcome(action, "skipped", error="the step before it failed")
+        self._acted = True
         try:
             return self.actor.run(action)
         except DeadlineExceeded as late:
