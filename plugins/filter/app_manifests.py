@@ -10,6 +10,7 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import files, release
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.plain import plain
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 
 Values = Mapping[str, Any]
@@ -18,7 +19,7 @@ Values = Mapping[str, Any]
 def app_manifests(values: Values, *overlays: Values) -> list[dict[str, Any]]:
     """The manifests of values with overlays laid over them, in apply order; Secrets come without their values."""
     try:
-        return release.build(values, overlays)[1].manifests
+        return release.build(plain(values), plain(overlays))[1].manifests
     except HoldfastError as failure:
         raise AnsibleFilterError(str(failure)) from failure
 
@@ -26,7 +27,7 @@ def app_manifests(values: Values, *overlays: Values) -> list[dict[str, Any]]:
 def app_files(values: Values, *overlays: Values) -> list[dict[str, str]]:
     """The same as the files of a kustomize directory: a list of path and content."""
     try:
-        app, rendered, _ = release.build(values, overlays)
+        app, rendered, _ = release.build(plain(values), plain(overlays))
     except HoldfastError as failure:
         raise AnsibleFilterError(str(failure)) from failure
     return [{"path": path, "content": content} for path, content in files.kustomize(app, rendered).items()]
@@ -34,7 +35,7 @@ def app_files(values: Values, *overlays: Values) -> list[dict[str, str]]:
 
 def app_findings(values: Values, *overlays: Values) -> list[dict[str, Any]]:
     """Every finding about the values, as data; empty when there is nothing to say."""
-    return [finding.as_dict() for finding in release.check(values, overlays)[1]]
+    return [finding.as_dict() for finding in release.check(plain(values), plain(overlays))[1]]
 
 
 class FilterModule:

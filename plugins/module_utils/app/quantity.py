@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Optional
 
 _QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$")
-_FACTOR = {
+_FACTOR: dict[Optional[str], Decimal] = {
     "m": Decimal("0.001"),
     None: Decimal(1),
     **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)},

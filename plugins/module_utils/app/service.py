@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import images
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.probes import normalize_probes
@@ -55,7 +55,8 @@ def container_fields(app: Mapping[str, Any], name: str, raw: Mapping[str, Any]) 
     }
 
 
-def _names(value: Union[str, list[str], None]) -> list[str]:
+def _names(value: Any) -> list[str]:
+    """One name or several."""
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)

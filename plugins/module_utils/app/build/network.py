@@ -22,7 +22,7 @@ def policies(app: Mapping[str, Any]) -> list[Obj]:
     kinds = ["Ingress", "Egress"] if settings["egress"] else ["Ingress"]
     found = [_policy(app, "default-deny", {"podSelector": {}, "policyTypes": kinds})]
     if settings["same_namespace"]:
-        within = [{"from": [{"podSelector": {}}]}]
+        within: list[Obj] = [{"from": [{"podSelector": {}}]}]
         found.append(_policy(app, "allow-same-namespace", {"podSelector": {}, "ingress": within}))
     found += [policy for policy in (_into(app, name) for name in _targets(app)) if policy]
     if settings["egress"]:

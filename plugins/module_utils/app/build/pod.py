@@ -41,7 +41,7 @@ def template(
         spec["imagePullSecrets"] = [{"name": name} for name in app["image"]["pull_secrets"]]
     spec.update(scheduling(owner.get("scheduling") or {}))
     metadata: dict[str, Any] = {"labels": {**names.labels(app, owner["name"], owner["component"]), **(labels or {})}}
-    notes = {**annotations(app, owner), **(owner.get("annotations") or {})}
+    notes = {**hashes(app, owner), **(owner.get("annotations") or {})}
     if notes:
         metadata["annotations"] = notes
     return {"metadata": metadata, "spec": spec}
@@ -79,7 +79,7 @@ def container(owner: Mapping[str, Any], mounts: list[dict[str, Any]]) -> dict[st
     return out
 
 
-def annotations(app: Mapping[str, Any], owner: Mapping[str, Any]) -> dict[str, str]:
+def hashes(app: Mapping[str, Any], owner: Mapping[str, Any]) -> dict[str, str]:
     """Hashes of the configuration that the pod uses: a change rolls the pods that use it, and only those."""
     used_config, used_secrets = set(owner["config"]), set(owner["secrets"])
     for value in owner["env"].values():

@@ -36,7 +36,7 @@ def engine(app: Mapping[str, Any], service: Mapping[str, Any]) -> Engine:
     if service.get("password"):
         env["MONGO_INITDB_ROOT_PASSWORD"] = reference(service["password"])
     set_id = service.get("replica_set", "rs0")
-    args = ["--replSet", set_id, "--bind_ip_all", "--port", str(service["port"])]
+    args = ["mongod", "--replSet", set_id, "--bind_ip_all", "--port", str(service["port"])]
     jobs = []
     if service.get("initiate", True):
         jobs.append(
@@ -59,7 +59,6 @@ def engine(app: Mapping[str, Any], service: Mapping[str, Any]) -> Engine:
         mount="/data/db",
         ports=[port("mongodb", service["port"])],
         env=env,
-        command=["mongod"],
         args=args,
         probes=probe_set({"tcp": service["port"]}, startup=int(service.get("startup", 300))),
         writable=["/tmp", "/data/configdb"],

@@ -35,7 +35,8 @@ exec redis-server "$conf" --sentinel
 def engine(app: Mapping[str, Any], service: Mapping[str, Any]) -> Engine:
     """Redis with an append-only file; with a password when the inventory gives one."""
     env: dict[str, Any] = {}
-    args = ["--dir", "/data", "--appendonly", "yes"]
+    # Arguments, not a command: the image's entry point drops root and opens the server to its clients.
+    args = ["redis-server", "--dir", "/data", "--appendonly", "yes"]
     if service.get("max_memory"):
         args += [
             "--maxmemory",
@@ -54,7 +55,6 @@ def engine(app: Mapping[str, Any], service: Mapping[str, Any]) -> Engine:
         mount="/data",
         ports=[port("redis", service["port"])],
         env=env,
-        command=["redis-server"],
         args=args,
         probes=probe_set(probe, startup=int(service.get("startup", 120))),
         writable=["/tmp"],
