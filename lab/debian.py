@@ -71,9 +71,9 @@ def base() -> Path:
 
 
 def layer(
-    scratch: Path, packages: Sequence[str], script: str = "", *, seed: Path | None = None, timeout: float = 1500
+    scratch: Path, packages: Sequence[str], script: str = "", *, before: str = "", seed: Path | None = None
 ) -> Path:
-    """Install ``packages`` on the base, run the shell ``script`` as root inside, and return what changed.
+    """Install ``packages`` on the base between two shell scripts run as root inside, and return what changed.
 
     ``seed`` is a folder whose content is laid over the base first, owned by root. The result is a directory in overlay form: new and changed files, and a 0/0 character device for each file
     that was removed. ``scratch`` must be empty and is the caller's to remove.
@@ -86,8 +86,8 @@ def layer(
     install = _INSTALL if packages else ""
     run(
         ["unshare", "--mount", "sh", "-c", _IN_CHROOT, "sh", str(merged), *packages],
-        env={"BASE": str(base()), "UPPER": str(upper), "WORK": str(work), "SCRIPT": install + script},
-        timeout=timeout,
+        env={"BASE": str(base()), "UPPER": str(upper), "WORK": str(work), "SCRIPT": before + install + script},
+        timeout=1500,
     )
     shutil.rmtree(work)
     merged.rmdir()
@@ -108,3 +108,11 @@ def merged_tar(upper: Path, tar: Path) -> None:
         timeout=600,
     )
     mount.rmdir()
+
+
+def download(package: str, folder: Path) -> None:
+    """Fetch one package without its dependencies into ``folder``; an old list of packages is renewed once."""
+    fetch = ["apt-get", "download", "-q", package]
+    if run(fetch, cwd=folder, check=False, timeout=300).rc:
+        run(["apt-get", "update", "-q"], timeout=300)
+        run(fetch, cwd=folder, timeout=300)

@@ -1,0 +1,1 @@
+install -d -m 0777 -o redis -g redis /data
