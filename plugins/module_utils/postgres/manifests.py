@@ -1,0 +1,196 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The Kubernetes objects of a backup, from its settings. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.settings import Settings
+
+Obj = dict[str, Any]
+ROLE_LABEL = "holdfast.dev/backup"
+REFUSED = 65  # exit code of the scripts for what a retry cannot change
+
+
+def labels(settings: Settings, component: str) -> dict[str, str]:
+    """Labels of an object; the pods of every job carry ROLE_LABEL, which the NetworkPolicies select."""
+    return {
+        "app.kubernetes.io/name": settings.name,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/managed-by": "holdfast",
+        ROLE_LABEL: settings.name,
+    }
+
+
+def _meta(settings: Settings, name: str, component: str = "backup") -> Obj:
+    return {"name": name, "namespace": settings.namespace, "labels": labels(settings, component)}
+
+
+def objects(settings: Settings, image: str, database_selector: dict[str, str]) -> list[Obj]:
+    """Everything, in the order in which it is applied.
+
+    image: the database's image. database_selector: labels of the database's pods; empty when it runs elsewhere.
+    """
+    found: list[Obj] = [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": _meta(settings, f"{settings.name}-scripts"),
+            "data": dict(settings.scripts),
+        },
+        _claim(settings),
+    ]
+    if settings.network_policy:
+        found += _policies(settings, database_selector)
+    script = {
+        "backup": (settings.name, settings.schedule, "backup.sh", settings.resources),
+        "verify": (f"{settings.name}-verify", settings.verify_schedule, "verify.sh", settings.verify_resources),
+        "cleanup": (f"{settings.name}-cleanup", settings.cleanup_schedule, "cleanup.sh", settings.resources),
+    }
+    for component, (name, schedule, file, resources) in script.items():
+        found.append(_cron_job(settings, name, schedule, image, component, file, resources))
+    return found
+
+
+def _claim(settings: Settings) -> Obj:
+    spec: Obj = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": settings.storage_size}},
+    }
+    if settings.storage_class:
+        spec["storageClassName"] = settings.storage_class
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _meta(settings, settings.claim),
+        "spec": spec,
+    }
+
+
+def _policies(settings: Settings, selector: dict[str, str]) -> list[Obj]:
+    """The jobs reach names and the database (and the offsite target) alone; nobody reaches them."""
+    pods = {"matchLabels": {ROLE_LABEL: settings.name}}
+    port = [{"port": settings.port, "protocol": "TCP"}]
+    database: Obj = {"to": [{"podSelector": {"matchLabels": selector}}], "ports": port} if selector else {"ports": port}
+    dns: Obj = {
+        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
+        "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+    }
+    found = [
+        _policy(
+            settings,
+            f"{settings.name}-jobs",
+            {"podSelector": pods, "policyTypes": ["Ingress", "Egress"], "egress": [dns, database]},
+        )
+    ]
+    if selector:
+        rule = {"from": [{"podSelector": pods}], "ports": port}
+        spec = {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": [rule]}
+        found.append(_policy(settings, f"{settings.name}-to-database", spec))
+    return found
+
+
+def _policy(settings: Settings, name: str, spec: Obj) -> Obj:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _meta(settings, name, "network-policy"),
+        "spec": spec,
+    }
+
+
+def _env(settings: Settings, component: str) -> list[Obj]:
+    plain = {
+        "DATABASES": "\n".join(settings.databases),
+        "BACKUPS": "/backups",
+        "HASH_MAX_MB": str(settings.hash_max_mb),
+        "HOME": "/tmp",
+        "JOBS": str(settings.jobs),
+        "KEEP_DAILY": str(settings.keep_daily),
+        "KEEP_MONTHLY": str(settings.keep_monthly),
+        "KEEP_RECENT_HOURS": str(settings.keep_recent_hours),
+        "KEEP_WEEKLY": str(settings.keep_weekly),
+        "MAINTENANCE_DB": settings.maintenance_db,
+        "RPO_HOURS": str(settings.rpo_hours),
+        "TMPDIR": "/tmp",
+    }
+    found: list[Obj] = [{"name": name, "value": value} for name, value in plain.items()]
+    if component == "verify":
+        return found  # a trial restore never talks to the live server
+    found += [
+        {"name": "PGHOST", "value": settings.host},
+        {"name": "PGPORT", "value": str(settings.port)},
+        {"name": "PGUSER", "value": settings.user},
+        {
+            "name": "PGPASSWORD",
+            "valueFrom": {"secretKeyRef": {"name": settings.secret, "key": settings.secret_key}},
+        },
+    ]
+    return found
+
+
+def _cron_job(
+    settings: Settings, name: str, schedule: str, image: str, component: str, file: str, resources: Obj
+) -> Obj:
+    scratch = component == "verify"
+    mounts: list[Obj] = [
+        {"name": "backups", "mountPath": "/backups"},
+        {"name": "scripts", "mountPath": "/scripts", "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    volumes: list[Obj] = [
+        {"name": "backups", "persistentVolumeClaim": {"claimName": settings.claim}},
+        {"name": "scripts", "configMap": {"name": f"{settings.name}-scripts", "defaultMode": 0o555}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+    ]
+    if scratch:
+        mounts.append({"name": "scratch", "mountPath": "/scratch"})
+        volumes.append({"name": "scratch", "emptyDir": {"sizeLimit": settings.scratch_size}})
+    container: Obj = {
+        "name": component,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", f"/scripts/{file}"],
+        "env": _env(settings, component),
+        "resources": resources,
+        "volumeMounts": mounts,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    pod: Obj = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "OnFailure",
+        "securityContext": {
+            "fsGroup": settings.run_as_group,
+            "runAsGroup": settings.run_as_group,
+            "runAsNonRoot": True,
+            "runAsUser": settings.run_as_user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": volumes,
+    }
+    job: Obj = {
+        "activeDeadlineSeconds": settings.deadline,
+        "backoffLimit": 3,
+        "template": {"metadata": {"labels": labels(settings, component)}, "spec": pod},
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": _meta(settings, name, component),
+        "spec": {
+            "schedule": schedule,
+            "timeZone": settings.time_zone,
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 3600,
+            "successfulJobsHistoryLimit": 3,
+            "failedJobsHistoryLimit": 3,
+            "jobTemplate": {"metadata": {"labels": labels(settings, component)}, "spec": job},
+        },
+    }

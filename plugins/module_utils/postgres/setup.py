@@ -1,0 +1,171 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Bring the objects of a backup into the cluster, and leave the pointer to its health on the host."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import yaml
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError, ApiUnreachable
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import Envelope
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import run
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import manifests, names, volume
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.settings import Settings
+
+POINTERS = "/var/lib/holdfast/backups"
+_SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp")
+Obj = dict[str, Any]
+
+
+@dataclass
+class Facts:
+    """reachable: the API answered. changes: (wanted, live or None, what the server would make of it)."""
+
+    reachable: bool = True
+    wanted: list[Obj] = field(default_factory=list)
+    changes: list[tuple[Obj, Optional[Obj], Obj]] = field(default_factory=list)
+
+
+def setup(settings: Settings, client: Client, *, check_mode: bool, deadline: float, pointers: str = POINTERS) -> Envelope:
+    """Apply what differs; verified means that the server holds every object as wanted."""
+
+    def observe() -> Facts:
+        try:
+            return _observe(settings, client, check_mode)
+        except ApiUnreachable:
+            if check_mode:  # a bare host: everything would be made
+                wanted = manifests.objects(settings, settings.image or "unknown", {})
+                return Facts(False, wanted, [(obj, None, obj) for obj in wanted])
+            raise
+
+    def plan(facts: Facts) -> list[Action]:
+        actions = []
+        for wanted, live, _result in facts.changes:
+            kind = "create" if live is None else "update"
+            why = "it does not exist" if live is None else "it is not as the inventory describes it"
+            actions.append(
+                Action(kind, f"{wanted['kind']}/{wanted['metadata']['name']}", why, params={"object": wanted})
+            )
+        return actions
+
+    def act(action: Action, _context: Any) -> None:
+        client.apply(action.params["object"], force=True)
+
+    def verify(facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
+        failed = [outcome for outcome in outcomes if outcome.outcome != "done"]
+        if failed:
+            raise HoldfastError(f"{failed[0].action.target} was not applied: {failed[0].error}")
+        return not _observe(settings, client, False).changes, {"diff": _diff(facts)}
+
+    envelope = run(
+        observe=observe,
+        plan=plan,
+        act=act,
+        verify=verify,
+        check_mode=check_mode,
+        clock=Clock(),
+        deadline_seconds=deadline,
+        budget=None,
+    )
+    if not check_mode:
+        envelope.changed = _pointer(settings, client, Path(pointers)) or envelope.changed
+    return envelope
+
+
+def _observe(settings: Settings, client: Client, check_mode: bool) -> Facts:
+    image, selector = database_of(settings, client, check_mode)
+    facts = Facts(wanted=manifests.objects(settings, image, selector))
+    for wanted in facts.wanted:
+        meta = wanted["metadata"]
+        live = client.get(
+            client.path_for(wanted["apiVersion"], wanted["kind"], meta["namespace"], meta["name"])
+        )
+        try:
+            result = client.apply(wanted, force=True, dry_run=True)
+        except ApiError as error:
+            if live is None and error.status == 404 and check_mode:
+                result = wanted  # the namespace is not there yet
+            else:
+                raise _explained(error, wanted, live) from error
+        if live is None or _plain(live) != _plain(result):
+            facts.changes.append((wanted, live, result))
+    return facts
+
+
+def _explained(error: ApiError, wanted: Obj, live: Optional[Obj]) -> HoldfastError:
+    target = f"{wanted['kind']}/{wanted['metadata']['name']}"
+    fix = None
+    if wanted["kind"] == "PersistentVolumeClaim" and live is not None:
+        fix = "a claim cannot shrink and local-path cannot grow it: keep storage_size as it was"
+    return HoldfastError(f"the API refuses {target}: {error}", fix=fix)
+
+
+def database_of(settings: Settings, client: Client, check_mode: bool = False) -> tuple[str, dict[str, str]]:
+    """(image of the database, labels of its pods), read from the Service that the backup connects to.
+
+    The image of the running server is used on purpose: its pg_dump always fits.
+    """
+    service = client.get(client.path_for("v1", "Service", settings.namespace, settings.host.split(".")[0]))
+    selector = dict(((service or {}).get("spec") or {}).get("selector") or {})
+    image = settings.image
+    if not image and selector:
+        path = client.path_for("apps/v1", "StatefulSet", settings.namespace)
+        for item in [*client.list(path), *client.list(path.replace("statefulsets", "deployments"))]:
+            template = item["spec"]["template"]
+            found = template["metadata"].get("labels") or {}
+            if all(found.get(key) == value for key, value in selector.items()):
+                image = template["spec"]["containers"][0]["image"]
+                break
+    if not image and not check_mode:
+        raise HoldfastError(
+            f"no workload behind the service {settings.host} in namespace {settings.namespace} tells which image to use",
+            field="image",
+            fix="name the PostgreSQL image, or deploy the database first",
+        )
+    return image or "unknown", selector
+
+
+def _plain(obj: Obj) -> Obj:
+    meta = {key: value for key, value in obj.get("metadata", {}).items() if key not in _SERVER_FIELDS}
+    return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": meta}
+
+
+def _diff(facts: Facts) -> dict[str, str]:
+    def text(which: int) -> str:
+        found = [change[which] for change in facts.changes]
+        return "".join(
+            "---\n" + yaml.safe_dump(_plain(obj)) for obj in found if obj is not None and obj["kind"] != "ConfigMap"
+        )
+
+    return {"before": text(1), "after": text(2)}
+
+
+def _pointer(settings: Settings, client: Client, directory: Path) -> bool:
+    """Write the pointer that host-level health reads; whether it changed. The volume may be bound only later."""
+    path = directory / f"{settings.namespace}.{settings.name}.json"
+    content = {
+        "namespace": settings.namespace,
+        "name": settings.name,
+        "volume": volume.host_path(client, settings.namespace, settings.claim),
+        "databases": [{"database": db, "directory": names.directory(db)} for db in settings.databases],
+        "rpo_hours": settings.rpo_hours,
+    }
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o644)
+    os.replace(temporary, path)
+    return True
