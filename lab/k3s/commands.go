@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"holdfast/lab/k3s/internal/checkconfig"
 	"holdfast/lab/k3s/internal/components"
 	"holdfast/lab/k3s/internal/config"
+	"holdfast/lab/k3s/internal/server"
 	"holdfast/lab/k3s/internal/version"
 )
 
@@ -23,6 +25,8 @@ func init() {
 	commands = map[string]func(args []string) int{
 		"--version": printVersion, "-v": printVersion, "--help": help, "-h": help, "help": help,
 		"kubectl": components.Kubectl,
+		"server":  runServer,
+		"agent":   refuseAgent,
 		"check-config": func(args []string) int {
 			return checkconfig.Command(dataDir(), os.Stdout)
 		},
@@ -30,6 +34,18 @@ func init() {
 			return report(certcheck.Command(dataDir(), args, os.Stdout))
 		},
 	}
+}
+
+func runServer(args []string) int {
+	err := server.Run(args)
+	if errors.Is(err, server.ErrShutdown) {
+		return 1
+	}
+	return report(err)
+}
+
+func refuseAgent([]string) int {
+	return report(errors.New("agent: joining a server is not supported by this build, which is a single server"))
 }
 
 // report turns an error into k3s's fatal line and exit code.

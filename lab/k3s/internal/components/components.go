@@ -4,8 +4,9 @@ package components
 
 import (
 	"context"
-	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/cli"
@@ -15,6 +16,8 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+
+	"holdfast/lab/k3s/internal/supervise"
 
 	// log formats and client metrics, as the programs' own main packages load them
 	_ "k8s.io/component-base/logs/json/register"
@@ -32,11 +35,17 @@ const (
 )
 
 var commands = map[string]func() *cobra.Command{
-	APIServer:         apiserver.NewAPIServerCommand,
-	Scheduler:         func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+	APIServer:         func() *cobra.Command { return apiserver.NewAPIServerCommand(untilStopped()) },
+	Scheduler:         func() *cobra.Command { return scheduler.NewSchedulerCommand(untilStopped()) },
 	ControllerManager: controllermanager.NewControllerManagerCommand,
 	Proxy:             proxy.NewProxyCommand,
 	Kubelet:           func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+}
+
+// untilStopped is closed by the first SIGTERM. The API server's own handler cannot be used: its command takes it already.
+func untilStopped() <-chan struct{} {
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	return ctx.Done()
 }
 
 // Is tells whether name is a component that this binary contains.
@@ -47,17 +56,15 @@ func Is(name string) bool {
 
 // Run runs the component name with args until it ends, and returns its exit code.
 func Run(name string, args []string) int {
+	supervise.KeepReportPrivate()
 	command := commands[name]()
 	command.SetArgs(args)
 	if err := cli.RunNoErrOutput(command); err != nil {
-		fmt.Fprintln(os.Stderr, ErrorPrefix+err.Error())
+		supervise.ReportError(err)
 		return 1
 	}
 	return 0
 }
-
-// ErrorPrefix marks the line with which a component reports why it ends.
-const ErrorPrefix = "component error: "
 
 // Kubectl runs kubectl with args and returns its exit code.
 func Kubectl(args []string) int {
