@@ -19,7 +19,9 @@ DATABASE = "/var/lib/rancher/k3s/server/db/state.db"
 DATA = "/var/lib/rancher/k3s"
 
 
-def module(host: LabHost, name: str, check: bool = False, timeout: float = 900, **options: Any) -> dict[str, Any]:
+def module(
+    host: LabHost, name: str, check: bool = False, timeout: float = 900, **options: Any
+) -> dict[str, Any]:
     """Run one of our modules on the host through Ansible; a failed module's result has `failed: true`."""
     argv = [str(Path(sys.executable).parent / "ansible"), "--inventory", str(ROOT / ".lab/inventory"), host.name,
             "--become", "--module-name", f"holdfast.k3s.{name}"]  # fmt: skip
@@ -85,7 +87,9 @@ def healed(host: LabHost, fault: str, result: dict[str, Any], cause: str) -> Non
     assert result["verified"], result["verdict"]
     assert_evidence(host, result)
     again = recover(host)
-    assert again["findings"] == [] or all(one["severity"] == "info" for one in again["findings"]), again["findings"]
+    assert again["findings"] == [] or all(one["severity"] == "info" for one in again["findings"]), again[
+        "findings"
+    ]
     assert again["changed"] is False and again["verified"], again["verdict"]
 
 

@@ -69,6 +69,6 @@ def test_a_healthy_host_is_left_alone(host: LabHost) -> None:
 def test_check_mode_shows_the_plan_and_moves_nothing(host: LabHost) -> None:
     host.sudo(["systemctl", "stop", "k3s"])
     result = module(host, "k3s_recover", check=True)
-    assert [one["kind"] for one in result["plan"]][0] == "start_unit" and result["changed"]
+    assert next(one["kind"] for one in result["plan"]) == "start_unit" and result["changed"]
     assert unit(host, "ActiveState") == "inactive"
     assert not result["evidence"]

@@ -12,7 +12,6 @@ from typing import Any
 from ansible_collections.holdfast.k3s.plugins.module_utils.node import process
 
 IN_MEMORY_BYTES = 256 << 20
-SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 def files(database: str) -> list[str]:
@@ -78,10 +77,6 @@ def quick_check(database: str, *, running: bool, seconds: float = 60, scratch: s
     deadline = time.monotonic() + seconds
     total = sum(Path(path).stat().st_size for path in files(database))
     try:
-        with Path(database).open("rb") as handle:
-            head = handle.read(16)
-        if head and head != SQLITE_MAGIC:
-            return "file is not a database"
         if running and total < IN_MEMORY_BYTES:
             memory = sqlite3.connect(":memory:")
             try:

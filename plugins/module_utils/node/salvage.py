@@ -64,12 +64,11 @@ def salvage(copy: str, target: str) -> dict[str, Any]:
     result = sqlite3.connect(target)
     saved = lost = 0
     try:
-        source.text_factory = bytes
-        tables, indexes = (_texts(group) for group in schema(source))
+        source.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        tables, indexes = schema(source)
         for statement in tables:
             result.execute(statement)
         low, high = bounds(source)
-        source.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         for start in range(low, high + 1, CHUNK):
             found, missing = rows(source, start, min(start + CHUNK - 1, high))
             lost += missing
@@ -96,7 +95,3 @@ def salvage(copy: str, target: str) -> dict[str, Any]:
             fix="restore the last verified backup together with its token",
         )  # fmt: skip
     return {"rows": saved, "lost": lost}
-
-
-def _texts(statements: list[Any]) -> list[str]:
-    return [one.decode() if isinstance(one, bytes) else one for one in statements]
