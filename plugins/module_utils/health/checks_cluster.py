@@ -1,0 +1,280 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Findings from nodes, kubelet statistics, storage, jobs and Flux. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster import predicates
+from ansible_collections.holdfast.k3s.plugins.module_utils.health.cluster_facts import ClusterFacts
+from ansible_collections.holdfast.k3s.plugins.module_utils.health.model import Finding
+from ansible_collections.holdfast.k3s.plugins.module_utils.health.quantity import to_bytes
+
+PRESSURES = {
+    "MemoryPressure": ("memory", "the node is short of memory"),
+    "DiskPressure": ("disk", "the node is short of disk space"),
+    "PIDPressure": ("node", "the node is short of process ids"),
+    "NetworkUnavailable": ("node", "the node's network is not set up"),
+}
+TOP = 5
+
+
+def check(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
+    """All of them; with the API down only that."""
+    if facts.error:
+        return [
+            Finding(
+                "api_down",
+                "api",
+                "down",
+                facts.error,
+                "ansible-playbook holdfast.k3s.recover works without it",
+            )
+        ]
+    found = []
+    if facts.readyz:
+        found.append(
+            Finding(
+                "api_not_ready",
+                "api",
+                "down",
+                f"the API is not ready: {'; '.join(facts.readyz)}",
+                "ansible-playbook holdfast.k3s.recover",
+            )
+        )
+    for node in facts.nodes:
+        found += _node(node, facts)
+    found += _claims(facts, params)
+    found += _volumes(facts, params)
+    found += _cronjobs(facts)
+    found += _flux(facts)
+    return found
+
+
+def consumers(facts: ClusterFacts) -> list[dict[str, Any]]:
+    """The pods that use most memory, largest first."""
+    pods: list[dict[str, Any]] = [
+        {
+            "pod": f"{pod['podRef']['namespace']}/{pod['podRef']['name']}",
+            "memory_mb": int((pod.get("memory") or {}).get("workingSetBytes") or 0) // 2**20,
+        }
+        for stats in facts.stats.values()
+        for pod in stats.get("pods") or []
+    ]
+    return sorted(pods, key=lambda entry: -entry["memory_mb"])[:TOP]
+
+
+def volumes(facts: ClusterFacts) -> list[dict[str, Any]]:
+    """Use of every mounted claim, by the kubelet's statistics."""
+    found = {}
+    for stats in facts.stats.values():
+        for pod in stats.get("pods") or []:
+            for volume in pod.get("volume") or []:
+                claim = volume.get("pvcRef")
+                if claim and volume.get("capacityBytes"):
+                    capacity, free = int(volume["capacityBytes"]), int(volume.get("availableBytes") or 0)
+                    found[f"{claim['namespace']}/{claim['name']}"] = {
+                        "used_mb": int(volume.get("usedBytes") or 0) // 2**20,
+                        "capacity_mb": capacity // 2**20,
+                        "percent": round(100 * (1 - free / capacity)),
+                    }
+    return [{"claim": name, **found[name]} for name in sorted(found)]
+
+
+def _node(node: dict[str, Any], facts: ClusterFacts) -> list[Finding]:
+    name, found = node["metadata"]["name"], []
+    ready, why = predicates.node_ready(node)
+    if not ready:
+        found.append(
+            Finding(
+                "node_not_ready",
+                "node",
+                "down",
+                f"node {name}: {why}",
+                "ansible-playbook holdfast.k3s.recover",
+            )
+        )
+    if (node.get("spec") or {}).get("unschedulable"):
+        found.append(
+            Finding(
+                "node_cordoned", "node", "degraded", f"node {name} is cordoned", f"kubectl uncordon {name}"
+            )
+        )
+    for kind, (area, text) in PRESSURES.items():
+        condition = predicates.condition(node, kind)
+        if condition and condition.get("status") == "True":
+            plan: tuple[str, ...] = ()
+            if area == "memory":
+                plan = memory_plan(facts)
+            found.append(
+                Finding(
+                    kind.lower(),
+                    area,
+                    "degraded",
+                    f"{text}: {condition.get('message')}",
+                    "see the plan",
+                    plan,
+                )
+            )
+    if "error" in facts.stats.get(name, {}):
+        found.append(
+            Finding(
+                "kubelet_silent",
+                "node",
+                "degraded",
+                f"the kubelet of {name} gives no statistics: {facts.stats[name]['error'][:200]}",
+                "ansible-playbook holdfast.k3s.recover",
+            )
+        )
+    return found
+
+
+def memory_plan(facts: ClusterFacts) -> tuple[str, ...]:
+    """What to do when memory is short: nothing by hand on live pods, everything through the inventory."""
+    top = ", ".join(f"{entry['pod']} {entry['memory_mb']} MB" for entry in consumers(facts))
+    return (
+        f"largest consumers now: {top or 'not known'}",
+        "in the inventory: one replica each, no autoscaling",
+        "then lower memory limits of the largest, and deploy",
+        "evict nothing by hand: the owner would create it again",
+    )
+
+
+def _claims(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
+    seen = facts.look.pvcs if facts.look else {}
+    found = []
+    for (namespace, name), claim in sorted(seen.items()):
+        bound, why = predicates.pvc_bound(claim)
+        events = (facts.look.events if facts.look else {}).get(str(claim["metadata"].get("uid"))) or []
+        waits = bool(events) and events[-1].get("reason") == "WaitForFirstConsumer"
+        if not bound:
+            severity = "note" if waits else "degraded"
+            found.append(
+                Finding(
+                    "claim_unbound",
+                    "storage",
+                    severity,
+                    f"claim {namespace}/{name} {why}",
+                    "see its events: storage class, free space, or no pod that uses it",
+                )
+            )
+    for wanted in params["expected_claims"]:
+        claim_seen = seen.get((wanted["namespace"], wanted["name"]))
+        where = f"{wanted['namespace']}/{wanted['name']}"
+        if claim_seen is None:
+            found.append(
+                Finding(
+                    "claim_missing",
+                    "storage",
+                    "degraded",
+                    f"claim {where} is missing",
+                    "deploy it, or restore it",
+                )
+            )
+        elif wanted.get("size"):
+            has = str(((claim_seen.get("status") or {}).get("capacity") or {}).get("storage") or "0")
+            if to_bytes(has) < to_bytes(wanted["size"]):
+                found.append(
+                    Finding(
+                        "claim_small",
+                        "storage",
+                        "degraded",
+                        f"claim {where} has {has}, declared are {wanted['size']}",
+                        "expand it, or correct the inventory",
+                    )
+                )
+    return found
+
+
+def _volumes(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
+    found = []
+    for volume in volumes(facts):
+        if volume["percent"] >= params["disk_percent"]:
+            severity = "down" if volume["percent"] >= params["disk_percent_down"] else "degraded"
+            text = f"claim {volume['claim']} is {volume['percent']} % full"
+            found.append(
+                Finding(
+                    "claim_full",
+                    "storage",
+                    severity,
+                    text,
+                    "expand the claim, or remove what it does not need",
+                    value=volume["percent"],
+                )
+            )
+    return found
+
+
+def _cronjobs(facts: ClusterFacts) -> list[Finding]:
+    found = []
+    jobs = [owner for owner in (facts.look.owners if facts.look else {}).values() if owner["kind"] == "Job"]
+    for cronjob in facts.cronjobs:
+        where = f"{cronjob['metadata']['namespace']}/{cronjob['metadata']['name']}"
+        if (cronjob.get("spec") or {}).get("suspend"):
+            found.append(
+                Finding(
+                    "cronjob_suspended",
+                    "jobs",
+                    "note",
+                    f"CronJob {where} is suspended",
+                    "resume it when it should run",
+                )
+            )
+            continue
+        own = [
+            job
+            for job in jobs
+            if cronjob["metadata"]["uid"] in {r["uid"] for r in job["metadata"].get("ownerReferences") or []}
+        ]
+        finished = [job for job in own if predicates.job_done(job)[0] or predicates.job_failed(job)[0]]
+        if not finished:
+            continue
+        newest = max(finished, key=lambda job: str(job["metadata"].get("creationTimestamp") or ""))
+        failed, why = predicates.job_failed(newest)
+        if failed:
+            text = f"the last run of CronJob {where} ({newest['metadata']['name']}) {why}"
+            found.append(
+                Finding(
+                    "cronjob_failed",
+                    "jobs",
+                    "degraded",
+                    text,
+                    "read its log, repair the cause, run it once by hand",
+                )
+            )
+    for job in jobs:
+        owned = job["metadata"].get("ownerReferences") or []
+        failed, why = predicates.job_failed(job)
+        if failed and not owned:
+            where = f"{job['metadata']['namespace']}/{job['metadata']['name']}"
+            found.append(
+                Finding(
+                    "job_failed",
+                    "jobs",
+                    "note",
+                    f"Job {where} {why}",
+                    "read its log; delete it when it is dealt with",
+                )
+            )
+    return found
+
+
+def _flux(facts: ClusterFacts) -> list[Finding]:
+    found = []
+    for item in facts.flux:
+        if (item.get("spec") or {}).get("suspend"):
+            continue
+        ready, why = predicates.condition_true(item, "Ready")
+        if not ready:
+            where = f"{item['kind']} {item['metadata'].get('namespace')}/{item['metadata']['name']}"
+            found.append(
+                Finding(
+                    "flux_not_ready",
+                    "gitops",
+                    "degraded",
+                    f"{where}: {why}",
+                    "flux reconcile, after the cause is repaired",
+                )
+            )
+    return found

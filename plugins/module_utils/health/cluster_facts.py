@@ -1,0 +1,85 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the API tells: one list per kind, and the kubelet's own statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError, ApiUnreachable
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.pods import facts as look
+from ansible_collections.holdfast.k3s.plugins.module_utils.pods.model import Facts, Options
+
+FLUX = (
+    ("helm.toolkit.fluxcd.io/v2", "HelmRelease"),
+    ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
+    ("source.toolkit.fluxcd.io/v1", "GitRepository"),
+)
+
+
+@dataclass
+class ClusterFacts:
+    """error: why the API could not be asked; then the rest is empty."""
+
+    error: Optional[str] = None
+    readyz: list[str] = field(default_factory=list)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    stats: dict[str, dict[str, Any]] = field(default_factory=dict)
+    look: Optional[Facts] = None
+    cronjobs: list[dict[str, Any]] = field(default_factory=list)
+    budgets: list[dict[str, Any]] = field(default_factory=list)
+    flux: list[dict[str, Any]] = field(default_factory=list)
+
+
+def gather(connect: Any, clock: Clock, namespaces: tuple[str, ...], timeout: float) -> ClusterFacts:
+    """Ask the API. connect: makes a Client; a missing kubeconfig or a silent API is a fact like any other."""
+    facts = ClusterFacts()
+    try:
+        client: Client = connect()
+        status, body = client.raw(
+            "GET", "/readyz", query={"verbose": ""}, accept="*/*", timeout=min(timeout, 15)
+        )
+        if status != 200:
+            text = body.decode("utf-8", "replace")
+            facts.readyz = [line for line in text.splitlines() if line.startswith("[-]")] or [
+                f"HTTP {status}"
+            ]
+        facts.nodes = list(client.list("/api/v1/nodes", limit=look.PAGE))
+        _workloads(client, clock, facts, namespaces)
+    except HoldfastError as failure:
+        facts.error = str(failure)
+        return facts
+    for node in facts.nodes:
+        name = node["metadata"]["name"]
+        try:
+            facts.stats[name] = client.request("GET", f"/api/v1/nodes/{name}/proxy/stats/summary", timeout=10)
+        except HoldfastError as failure:
+            facts.stats[name] = {"error": str(failure)}
+    return facts
+
+
+def _workloads(client: Client, clock: Clock, facts: ClusterFacts, namespaces: tuple[str, ...]) -> None:
+    seen = Facts(now=clock.now(), pods=list(look.pods(client, Options(namespaces=namespaces))))
+    seen.events = look.events(client, namespaces)
+    seen.owners = look.owners(client, namespaces)
+    seen.pvcs = look.claims(client, namespaces)
+    facts.look = seen
+    facts.cronjobs = _listed(client, "/apis/batch/v1", "cronjobs", namespaces)
+    facts.budgets = _listed(client, "/apis/policy/v1", "poddisruptionbudgets", namespaces)
+    for api_version, kind in FLUX:
+        if client.serves(api_version, kind):
+            facts.flux += list(client.list(client.path_for(api_version, kind)))
+
+
+def _listed(client: Client, base: str, plural: str, namespaces: tuple[str, ...]) -> list[dict[str, Any]]:
+    try:
+        paths = look.collection_paths(base, plural, namespaces)
+        return [item for path in paths for item in client.list(path, limit=look.PAGE)]
+    except ApiUnreachable:
+        raise
+    except ApiError:
+        return []
