@@ -12,6 +12,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.build.workload im
 
 Obj = dict[str, Any]
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+SENTINEL_PORT = 26379
 
 
 def policies(app: Mapping[str, Any]) -> list[Obj]:
@@ -38,7 +39,18 @@ def _policy(app: Mapping[str, Any], name: str, spec: Obj) -> Obj:
 
 def _targets(app: Mapping[str, Any]) -> list[str]:
     in_cluster = [name for name, service in app["data_services"].items() if service["mode"] == "in_cluster"]
-    return [*in_cluster, *app["services"]]
+    return [*in_cluster, *companions(app), *app["services"]]
+
+
+def companions(app: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    """What stands beside a data service, with its owner and port: the replica that follows, the sentinels."""
+    found = {}
+    for name, service in app["data_services"].items():
+        if service["mode"] == "in_cluster" and service.get("replica"):
+            found[f"{name}-replica"] = (name, int(service["port"]))
+        if service["mode"] == "in_cluster" and service.get("sentinel"):
+            found[f"{name}-sentinel"] = (name, SENTINEL_PORT)
+    return found
 
 
 def clients_of(app: Mapping[str, Any], target: str) -> list[str]:
@@ -48,7 +60,13 @@ def clients_of(app: Mapping[str, Any], target: str) -> list[str]:
         wanted = {*owner["uses"], *(wait.get("service") for wait in owner["wait_for"])}
         if target in wanted:
             found.append(owner["name"])
+    beside = companions(app)
+    if target in beside:
+        found += clients_of(app, beside[target][0])
+    found += [name for name, (owner, _) in beside.items() if owner == target]
     entry = app["services"].get(target) or app["data_services"].get(target) or {}
+    if entry.get("engine") == "mongodb" and entry.get("initiate", True):
+        found.append(f"{target}-initiate")
     found += (entry.get("network") or {}).get("from", [])
     return sorted(set(found) - {target})
 
@@ -64,10 +82,10 @@ def exposed(app: Mapping[str, Any]) -> dict[str, set[int]]:
 
 def _into(app: Mapping[str, Any], target: str) -> Obj:
     service = app["services"].get(target)
-    ports = service["ports"] if service else [{"target_port": app["data_services"][target]["port"], "protocol": "TCP"}]
+    ports = service["ports"] if service else [{"target_port": _data_port(app, target), "protocol": "TCP"}]
     rules: list[Obj] = []
     peers = [{"podSelector": {"matchLabels": {"app": name}}} for name in clients_of(app, target)]
-    if not service and app["data_services"][target].get("replicas", 1) > 1:
+    if app["data_services"].get(target, {}).get("replicas", 1) > 1:
         peers.append({"podSelector": {"matchLabels": {"app": target}}})
     if peers and ports:
         rules.append({"from": peers, "ports": [_port(port) for port in ports]})
@@ -84,6 +102,11 @@ def _into(app: Mapping[str, Any], target: str) -> Obj:
         return {}
     select = {"matchLabels": names.selector(app, target)}
     return _policy(app, f"allow-to-{target}", {"podSelector": select, "ingress": rules})
+
+
+def _data_port(app: Mapping[str, Any], target: str) -> int:
+    beside = companions(app)
+    return beside[target][1] if target in beside else int(app["data_services"][target]["port"])
 
 
 def _port(port: Mapping[str, Any]) -> Obj:

@@ -30,7 +30,7 @@ ENGINES = {
 
 def objects(app: Mapping[str, Any], service: Mapping[str, Any]) -> tuple[list[Obj], list[Obj]]:
     """(objects up to the workload, Jobs that follow once it is ready). Nothing for an external one."""
-    if service["mode"] == "external":
+    if service["mode"] == "external" or service["engine"] not in ENGINES:
         return [], []
     engine = ENGINES[service["engine"]](app, service)
     owner = _owner(service, engine)
@@ -58,7 +58,8 @@ def _owner(service: Mapping[str, Any], engine: Engine) -> Obj:
         "probes": {**engine.probes, **(service.get("probes") or {})},
         "env": {**engine.env, **service["env"]},
         "command": service.get("command") or engine.command,
-        "args": [*engine.args, *service["args"]],
+        # Another command knows nothing of the engine's arguments.
+        "args": [*([] if service.get("command") else engine.args), *service["args"]],
         "config": [],
         "secrets": [],
         "wait_for": [],

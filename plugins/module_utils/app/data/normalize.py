@@ -11,9 +11,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app import images
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.service import normalize_volumes
 
 PORTS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672, "mongodb": 27017, "neo4j": 7687}
-_UID = {"postgres": 999, "redis": 999, "rabbitmq": 999, "mongodb": 999, "neo4j": 7474}
+_UID = {"other": 1000, "postgres": 999, "redis": 999, "rabbitmq": 999, "mongodb": 999, "neo4j": 7474}
 _KIND = {"redis": "deployment"}
-_GRACE = {"postgres": 120, "rabbitmq": 60, "mongodb": 60, "neo4j": 120, "redis": 30}
+_GRACE = {"other": 30, "postgres": 120, "rabbitmq": 60, "mongodb": 60, "neo4j": 120, "redis": 30}
 
 
 def all_services(
@@ -30,7 +30,7 @@ def all_services(
 
 
 def _one(app: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    engine = given.get("engine", name)
+    engine = given.get("engine") or (name if name in PORTS else "other")
     service = {"mode": "in_cluster", "port": PORTS.get(engine, 0), "args": [], "env": {}, **given}
     service.update(name=name, engine=engine, component=given.get("component", "database"))
     if service["mode"] == "external":
