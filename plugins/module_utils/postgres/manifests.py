@@ -45,7 +45,12 @@ def objects(settings: Settings, image: str, database_selector: dict[str, str]) -
         found += _policies(settings, database_selector)
     script = {
         "backup": (settings.name, settings.schedule, "backup.sh", settings.resources),
-        "verify": (f"{settings.name}-verify", settings.verify_schedule, "verify.sh", settings.verify_resources),
+        "verify": (
+            f"{settings.name}-verify",
+            settings.verify_schedule,
+            "verify.sh",
+            settings.verify_resources,
+        ),
         "cleanup": (f"{settings.name}-cleanup", settings.cleanup_schedule, "cleanup.sh", settings.resources),
     }
     for component, (name, schedule, file, resources) in script.items():
@@ -72,7 +77,9 @@ def _policies(settings: Settings, selector: dict[str, str]) -> list[Obj]:
     """The jobs reach names and the database (and the offsite target) alone; nobody reaches them."""
     pods = {"matchLabels": {ROLE_LABEL: settings.name}}
     port = [{"port": settings.port, "protocol": "TCP"}]
-    database: Obj = {"to": [{"podSelector": {"matchLabels": selector}}], "ports": port} if selector else {"ports": port}
+    database: Obj = (
+        {"to": [{"podSelector": {"matchLabels": selector}}], "ports": port} if selector else {"ports": port}
+    )
     dns: Obj = {
         "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],

@@ -60,9 +60,13 @@ def load(raw: dict[str, Any]) -> Settings:
     if unknown:
         raise HoldfastError("no such setting", field=unknown[0], fix="see the role's README for the names")
     values["databases"] = tuple(names.check_database(name) for name in values.get("databases") or ())
-    missing = [key for key in ("namespace", "name", "host", "user", "secret", "secret_key") if not values.get(key)]
+    missing = [
+        key for key in ("namespace", "name", "host", "user", "secret", "secret_key") if not values.get(key)
+    ]
     if missing or not values["databases"]:
-        raise HoldfastError("is needed", field=missing[0] if missing else "databases", fix="set it in the inventory")
+        raise HoldfastError(
+            "is needed", field=missing[0] if missing else "databases", fix="set it in the inventory"
+        )
     for key in ("namespace", "name", "claim"):
         _name(key, values.get(key, "x"), 40 if key == "name" else 63)
     settings = Settings(**values)

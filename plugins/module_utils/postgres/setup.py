@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Optional
 
 import yaml
@@ -19,10 +16,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import run
-from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import manifests, names, volume
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import manifests, pointer, volume
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.settings import Settings
 
-POINTERS = "/var/lib/holdfast/backups"
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp")
 Obj = dict[str, Any]
 
@@ -36,17 +32,29 @@ class Facts:
     changes: list[tuple[Obj, Optional[Obj], Obj]] = field(default_factory=list)
 
 
-def setup(settings: Settings, client: Client, *, check_mode: bool, deadline: float, pointers: str = POINTERS) -> Envelope:
-    """Apply what differs; verified means that the server holds every object as wanted."""
+def setup(
+    settings: Settings,
+    client: Optional[Client],
+    *,
+    check_mode: bool,
+    deadline: float,
+    budget: Optional[int] = None,
+    pointers: str = pointer.DIRECTORY,
+) -> Envelope:
+    """Apply what differs; verified means that the server holds every object as wanted.
+
+    client: None only in check mode on a host that has no cluster yet; then everything would be made.
+    """
 
     def observe() -> Facts:
         try:
-            return _observe(settings, client, check_mode)
+            if client is not None:
+                return _observe(settings, client, check_mode)
         except ApiUnreachable:
-            if check_mode:  # a bare host: everything would be made
-                wanted = manifests.objects(settings, settings.image or "unknown", {})
-                return Facts(False, wanted, [(obj, None, obj) for obj in wanted])
-            raise
+            if not check_mode:
+                raise
+        wanted = manifests.objects(settings, settings.image or "unknown", {})
+        return Facts(False, wanted, [(obj, None, obj) for obj in wanted])
 
     def plan(facts: Facts) -> list[Action]:
         actions = []
@@ -59,12 +67,14 @@ def setup(settings: Settings, client: Client, *, check_mode: bool, deadline: flo
         return actions
 
     def act(action: Action, _context: Any) -> None:
+        assert client is not None
         client.apply(action.params["object"], force=True)
 
     def verify(facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
         failed = [outcome for outcome in outcomes if outcome.outcome != "done"]
         if failed:
             raise HoldfastError(f"{failed[0].action.target} was not applied: {failed[0].error}")
+        assert client is not None
         return not _observe(settings, client, False).changes, {"diff": _diff(facts)}
 
     envelope = run(
@@ -75,11 +85,25 @@ def setup(settings: Settings, client: Client, *, check_mode: bool, deadline: flo
         check_mode=check_mode,
         clock=Clock(),
         deadline_seconds=deadline,
-        budget=None,
+        budget=budget,
     )
-    if not check_mode:
-        envelope.changed = _pointer(settings, client, Path(pointers)) or envelope.changed
+    if not check_mode and client is not None:
+        where = volume.host_path(client, settings.namespace, settings.claim)
+        written = pointer.write(
+            settings.namespace, settings.name, where, settings.databases, settings.rpo_hours, pointers
+        )
+        envelope.changed = envelope.changed or written
     return envelope
+
+
+def connect(params: dict[str, Any], check_mode: bool) -> Optional[Client]:
+    """The client that a module's options describe; None in check mode on a host without a cluster."""
+    try:
+        return Client.connect(params["kubeconfig"], params["context"], timeout=params["api_timeout"])
+    except HoldfastError:
+        if check_mode:
+            return None
+        raise
 
 
 def _observe(settings: Settings, client: Client, check_mode: bool) -> Facts:
@@ -144,28 +168,9 @@ def _diff(facts: Facts) -> dict[str, str]:
     def text(which: int) -> str:
         found = [change[which] for change in facts.changes]
         return "".join(
-            "---\n" + yaml.safe_dump(_plain(obj)) for obj in found if obj is not None and obj["kind"] != "ConfigMap"
+            "---\n" + yaml.safe_dump(_plain(obj))
+            for obj in found
+            if obj is not None and obj["kind"] != "ConfigMap"
         )
 
     return {"before": text(1), "after": text(2)}
-
-
-def _pointer(settings: Settings, client: Client, directory: Path) -> bool:
-    """Write the pointer that host-level health reads; whether it changed. The volume may be bound only later."""
-    path = directory / f"{settings.namespace}.{settings.name}.json"
-    content = {
-        "namespace": settings.namespace,
-        "name": settings.name,
-        "volume": volume.host_path(client, settings.namespace, settings.claim),
-        "databases": [{"database": db, "directory": names.directory(db)} for db in settings.databases],
-        "rpo_hours": settings.rpo_hours,
-    }
-    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
-    directory.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(0o644)
-    os.replace(temporary, path)
-    return True

@@ -71,9 +71,9 @@ conninfo() { printf "dbname='%s'" "$(printf '%s' "$1" | sed "s/[\\\\']/\\\\&/g")
 
 # sql DATABASE [psql options]: reads SQL from stdin; the name travels in the environment, so no character in it matters.
 sql() {
-    database=$1
+    sql_database=$1
     shift
-    PGDATABASE=$database psql -X -q -At -v ON_ERROR_STOP=1 "$@"
+    PGDATABASE=$sql_database psql -X -q -At -v ON_ERROR_STOP=1 "$@"
 }
 
 need_server() {
@@ -82,8 +82,12 @@ need_server() {
     *'password authentication failed'* | *'no password supplied'*)
         fail 65 "the server refused the password of user ${PGUSER:-}: check the Secret that the backup uses" ;;
     *'does not exist'*) fail 65 "unknown database ${1:-$MAINTENANCE_DB}: the server has no such database" ;;
-    *) fail 1 "cannot reach the server ${PGHOST:-} port ${PGPORT:-5432}: $message" ;;
     esac
+    # A NetworkPolicy reaches a new pod some seconds late, and a server may be starting.
+    tries=${3:-${CONNECT_TRIES:-20}}
+    [ "$tries" -gt 1 ] || fail 1 "cannot reach the server ${PGHOST:-} port ${PGPORT:-5432}: $message"
+    sleep 2
+    need_server "${1:-}" again "$((tries - 1))"
 }
 
 # lock NAME DIRECTORY: held until this process and its children are gone, whatever ends them.

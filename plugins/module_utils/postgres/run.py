@@ -1,0 +1,203 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Take a backup now, or prove one: one job, followed to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import Envelope
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.progress import DIRECTORY, Progress
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import Context, run
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import (
+    backups,
+    jobs,
+    names,
+    pointer,
+    volume,
+)
+
+
+@dataclass
+class Target:
+    """A backup's CronJob as it is in the cluster, and what can be read beside it."""
+
+    cron: dict[str, Any]
+    databases: list[str]
+    volume: Optional[str]
+    found: dict[str, list[backups.Backup]]
+    running: Optional[dict[str, Any]] = None
+
+    def newest(self) -> list[backups.Backup]:
+        """The newest backup of each database that has one."""
+        return [self.found[db][0] for db in self.databases if self.found.get(db)]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """check_mode; deadline: seconds; budget: changing actions, None for no limit."""
+
+    check_mode: bool
+    deadline: float
+    budget: Optional[int] = None
+
+
+def env_of(cron: dict[str, Any]) -> dict[str, str]:
+    """The literal environment of a CronJob's container."""
+    container = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    return {entry["name"]: str(entry["value"]) for entry in container.get("env", []) if "value" in entry}
+
+
+def claim_of(cron: dict[str, Any]) -> str:
+    """The claim that a CronJob writes to."""
+    for entry in cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"]:
+        if "persistentVolumeClaim" in entry:
+            return str(entry["persistentVolumeClaim"]["claimName"])
+    raise HoldfastError("the CronJob mounts no claim", fix="run role backup again")
+
+
+def observe(client: Client, namespace: str, backup: str, script: str, cron_name: str = "") -> Target:
+    """What is there: CronJob, databases, backups on the volume, a job of this script that still runs."""
+    cron = jobs.cron_job(client, namespace, cron_name or backup)
+    databases = [line for line in env_of(cron).get("DATABASES", "").split("\n") if line]
+    where = volume.host_path(client, namespace, claim_of(cron))
+    found = {db: backups.read(where, db)[0] if where else [] for db in databases}
+    return Target(cron, databases, where, found, jobs.unfinished(client, namespace, backup, script))
+
+
+def take(
+    client: Optional[Client], namespace: str, name: str, limits: Limits, *, only_if_missing: bool = False
+) -> Envelope:
+    """Back up now and return the newest backups. A run that is under way is followed instead."""
+
+    def enough(target: Target) -> bool:
+        return only_if_missing and all(target.found.get(db) for db in target.databases)
+
+    def verify(after: Target) -> tuple[bool, dict[str, Any]]:
+        pointer.write(
+            namespace, name, after.volume, after.databases, int(env_of(after.cron).get("RPO_HOURS", "26"))
+        )
+        newest = after.newest()
+        checked = {found.database: backups.check(found, full=False) for found in newest}
+        problems = {database: wrong for database, wrong in checked.items() if wrong}
+        complete = after.volume is None or len(newest) == len(after.databases)
+        extra = {"backups": [b.as_dict() for b in newest], "problems": problems, "volume": after.volume}
+        return complete and not problems, extra
+
+    job = _Job(client, namespace, name, name, "backup.sh", {"REASON": "manual"}, limits)
+    return job.run(enough, verify, Action("backup", f"CronJob/{name}", "a backup was asked for"))
+
+
+def prove(
+    client: Optional[Client],
+    namespace: str,
+    name: str,
+    limits: Limits,
+    *,
+    backup: str = "",
+    only_if_unverified: bool = False,
+) -> Envelope:
+    """Restore a backup (default: the newest of each database) on trial and return what that showed."""
+
+    def enough(target: Target) -> bool:
+        newest = target.newest()
+        return only_if_unverified and bool(newest) and all(found.verified_at for found in newest)
+
+    def verify(after: Target) -> tuple[bool, dict[str, Any]]:
+        chosen = [
+            found
+            for database in after.databases
+            for found in after.found.get(database, [])
+            if (found.name == backup if backup else found is after.found[database][0])
+        ]
+        proven = bool(chosen) and all(found.verified_at for found in chosen)
+        return proven or after.volume is None, {"backups": [found.as_dict() for found in chosen]}
+
+    env = {"BACKUP": backup} if backup else {}
+    if backup:
+        names.moment(backup)
+    job = _Job(client, namespace, name, f"{name}-verify", "verify.sh", env, limits)
+    return job.run(
+        enough, verify, Action("verify", f"CronJob/{name}-verify", "a trial restore was asked for")
+    )
+
+
+@dataclass
+class _Job:
+    """One script, run as a job of a CronJob."""
+
+    client: Optional[Client]
+    namespace: str
+    backup: str
+    cron: str
+    script: str
+    env: dict[str, str]
+    limits: Limits
+
+    def run(
+        self,
+        enough: Callable[[Target], bool],
+        verify: Callable[[Target], tuple[bool, dict[str, Any]]],
+        wanted: Action,
+    ) -> Envelope:
+        """Observe, plan, act, verify. enough: nothing is to be done. wanted: the action when no job runs yet."""
+        clock = Clock()
+
+        def look() -> Optional[Target]:
+            try:
+                return self._observe() if self.client is not None else None
+            except HoldfastError:
+                if not self.limits.check_mode:
+                    raise
+                return None  # a bare host: role backup would have made it
+
+        def plan(target: Optional[Target]) -> list[Action]:
+            if target is not None and enough(target):
+                return []
+            if target is not None and target.running:
+                job = target.running["metadata"]["name"]
+                why = "an earlier run started it and it has not ended"
+                return [Action("follow", f"Job/{job}", why, params={"job": job})]
+            return [wanted]
+
+        def act(action: Action, context: Context) -> dict[str, Any]:
+            assert self.client is not None
+            job = action.params.get("job") or f"{self.cron}-{names.stamp(clock.now()).lower()}"
+            if action.kind != "follow":
+                jobs.start(self.client, jobs.from_cron(context.facts.cron, job, self.script, self.env))
+            progress = Progress(f"{DIRECTORY}/{job}.jsonl", clock)
+            left = Deadline(clock, context.deadline.remaining())
+            return jobs.follow(self.client, self.namespace, job, left, progress).require().result
+
+        def check(_target: Optional[Target], outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
+            raise_first(outcomes)
+            return verify(self._observe())
+
+        return run(
+            observe=look,
+            plan=plan,
+            act=act,
+            verify=check,
+            check_mode=self.limits.check_mode,
+            clock=clock,
+            deadline_seconds=self.limits.deadline,
+            budget=self.limits.budget,
+        )
+
+    def _observe(self) -> Target:
+        assert self.client is not None
+        return observe(self.client, self.namespace, self.backup, self.script.split(".")[0], self.cron)
+
+
+def raise_first(outcomes: list[Outcome]) -> None:
+    """Turn the first action that did not succeed into the run's error."""
+    for outcome in outcomes:
+        if outcome.outcome == "refused":
+            raise Refused(outcome.error or outcome.action.target)
+        if outcome.outcome == "failed":
+            raise HoldfastError(outcome.error or outcome.action.target)
