@@ -32,6 +32,7 @@ options:
       - certificates
       - clock
       - datastore
+      - database
       - registry
       - backup
       - jobs
@@ -49,6 +50,7 @@ options:
       - certificates
       - clock
       - datastore
+      - database
       - registry
       - backup
       - jobs
@@ -138,6 +140,43 @@ options:
       size:
         description: Smallest size, such as V(10Gi).
         type: str
+  row_checks:
+    description: Tables to count exactly, with psql in the pod of the database (area V(database)).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      namespace:
+        description: Namespace of the pod.
+        type: str
+        required: true
+      pod:
+        description: Pod of the database.
+        type: str
+        required: true
+      container:
+        description: Its container, when there are several.
+        type: str
+      user:
+        description: Database user, who may connect locally without a password.
+        type: str
+        required: true
+      database:
+        description: Name of the database.
+        type: str
+        required: true
+      table:
+        description: Table, with its schema if it is not on the search path.
+        type: str
+        required: true
+      min_rows:
+        description: Fewest rows that are right.
+        type: int
+        default: 0
+  wait:
+    description: Look again until the verdict is V(healthy), or so many seconds have passed.
+    type: int
+    default: 0
 extends_documentation_fragment:
   - holdfast.k3s.cluster
 attributes:
@@ -209,6 +248,10 @@ findings:
     value:
       description: The number that it rests on.
       type: raw
+waited:
+  description: Seconds until the verdict.
+  returned: always
+  type: float
 facts:
   description: The numbers behind the verdict, among them pods by class, disks, claims, budgets and the newest 20 events.
   returned: always

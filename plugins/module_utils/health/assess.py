@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Optional
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
 from ansible_collections.holdfast.k3s.plugins.module_utils.health import (
@@ -25,6 +25,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.health.model import (
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods.facts import event_time
 
 NEWEST_EVENTS = 20
+INTERVAL = 3.0
 
 
 def assess(
@@ -35,10 +36,27 @@ def assess(
     clock: Optional[Clock] = None,
     root: str = "/",
 ) -> dict[str, Any]:
-    """Look at everything once and judge it. connect: makes a client; it may fail, which is a finding."""
-    clock = clock or Clock()
-    host = host_facts.gather(commands or Commands(), params, root)
-    cluster = cluster_facts.gather(connect, clock, tuple(params["namespaces"]), params["api_timeout"])
+    """Look at everything and judge it. connect: makes a client; it may fail, which is a finding.
+
+    With `wait` it looks again until the verdict is healthy or so many seconds have passed.
+    """
+    clock, commands = clock or Clock(), commands or Commands()
+    deadline = Deadline(clock, params["wait"])
+    while True:
+        result = _look(params, connect, commands, clock, root)
+        result["waited"] = round(deadline.elapsed(), 1)
+        if result["healthy"] or deadline.expired():
+            return result
+        deadline.sleep(INTERVAL)
+
+
+def _look(
+    params: dict[str, Any], connect: Callable[[], Any], commands: Commands, clock: Clock, root: str
+) -> dict[str, Any]:
+    host = host_facts.gather(commands, params, root)
+    cluster = cluster_facts.gather(
+        connect, clock, tuple(params["namespaces"]), params["api_timeout"], params["row_checks"]
+    )
     findings = [*checks_host.check(host, params, clock.now()), *checks_cluster.check(cluster, params)]
     if cluster.look is not None:
         findings += checks_pods.check(cluster.look, params)
@@ -76,6 +94,7 @@ def _facts(host: HostFacts, cluster: cluster_facts.ClusterFacts, params: dict[st
         "nodes": [node["metadata"]["name"] for node in cluster.nodes],
         "claims": checks_cluster.volumes(cluster),
         "consumers": checks_cluster.consumers(cluster),
+        "rows": cluster.rows,
         "budgets": [_budget(item) for item in cluster.budgets],
     }
     if cluster.look is not None:

@@ -49,6 +49,7 @@ def check(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
     found += _volumes(facts, params)
     found += _cronjobs(facts)
     found += _flux(facts)
+    found += _rows(facts)
     return found
 
 
@@ -277,4 +278,22 @@ def _flux(facts: ClusterFacts) -> list[Finding]:
                     "flux reconcile, after the cause is repaired",
                 )
             )
+    return found
+
+
+def _rows(facts: ClusterFacts) -> list[Finding]:
+    found = []
+    for entry in facts.rows:
+        where = f"table {entry['table']} of {entry['database']} in {entry['namespace']}/{entry['pod']}"
+        if "error" in entry:
+            text = f"the rows of {where} could not be counted: {entry['error']}"
+            found.append(
+                Finding(
+                    "rows_unknown", "database", "degraded", text, "see whether the database's pod is Ready"
+                )
+            )
+        elif entry["rows"] < entry["min_rows"]:
+            text = f"{where} has {entry['rows']} rows, expected are at least {entry['min_rows']}"
+            fix = "look before anything else is written; then ansible-playbook holdfast.k3s.restore"
+            found.append(Finding("rows_low", "database", "down", text, fix, value=entry["rows"]))
     return found

@@ -78,8 +78,8 @@ def _broken(facts: Facts, params: dict[str, Any]) -> list[Finding]:
             and shown["cause"] in ("not_ready", "init")
         ):
             severity = "note"  # it has only just been created
-        elif _finished_job(pod):
-            severity = "note"
+        elif _finished_job(pod) or (shown["class"] == "not_ready" and shown["cause"] == "terminating"):
+            severity = "note"  # the Job's matter; or it is ending and has not overdrawn its time by much
         found.append(Finding(finding_id, "pods", severity, f"{name(pod)}: {shown['why']}", shown["fix"]))
     if len(broken) > MAX_NAMED:
         text = f"and {len(broken) - MAX_NAMED} more broken pods"

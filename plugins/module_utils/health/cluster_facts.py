@@ -33,9 +33,12 @@ class ClusterFacts:
     cronjobs: list[dict[str, Any]] = field(default_factory=list)
     budgets: list[dict[str, Any]] = field(default_factory=list)
     flux: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def gather(connect: Any, clock: Clock, namespaces: tuple[str, ...], timeout: float) -> ClusterFacts:
+def gather(
+    connect: Any, clock: Clock, namespaces: tuple[str, ...], timeout: float, row_checks: list[dict[str, Any]]
+) -> ClusterFacts:
     """Ask the API. connect: makes a Client; a missing kubeconfig or a silent API is a fact like any other."""
     facts = ClusterFacts()
     try:
@@ -59,7 +62,25 @@ def gather(connect: Any, clock: Clock, namespaces: tuple[str, ...], timeout: flo
             facts.stats[name] = client.request("GET", f"/api/v1/nodes/{name}/proxy/stats/summary", timeout=10)
         except HoldfastError as failure:
             facts.stats[name] = {"error": str(failure)}
+    facts.rows = [count_rows(client, wanted) for wanted in row_checks]
     return facts
+
+
+def count_rows(client: Client, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Exact rows of a table, counted by psql in the database's own pod; or error."""
+    table = ".".join('"' + part.replace('"', '""') + '"' for part in wanted["table"].split("."))
+    argv = ["psql", "-X", "-w", "-At", "-U", wanted["user"], "-d", wanted["database"]]
+    argv += ["-c", f"SELECT count(*) FROM {table}"]
+    found = {key: wanted[key] for key in ("namespace", "pod", "database", "table", "min_rows")}
+    try:
+        result = client.exec(
+            wanted["namespace"], wanted["pod"], argv, container=wanted["container"], timeout=30
+        )
+    except HoldfastError as failure:
+        return {**found, "error": str(failure)}
+    if result.rc != 0 or not result.out.strip().isdigit():
+        return {**found, "error": (result.err or result.out).strip()[-200:]}
+    return {**found, "rows": int(result.out)}
 
 
 def _workloads(client: Client, clock: Clock, facts: ClusterFacts, namespaces: tuple[str, ...]) -> None:

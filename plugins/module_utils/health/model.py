@@ -18,6 +18,7 @@ AREAS = (
     "certificates",
     "clock",
     "datastore",
+    "database",
     "registry",
     "backup",
     "jobs",
@@ -56,6 +57,21 @@ SPEC: dict[str, dict[str, Any]] = {
             "size": {"type": "str"},
         },
     },
+    "row_checks": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "namespace": {"type": "str", "required": True},
+            "pod": {"type": "str", "required": True},
+            "container": {"type": "str"},
+            "user": {"type": "str", "required": True},
+            "database": {"type": "str", "required": True},
+            "table": {"type": "str", "required": True},
+            "min_rows": {"type": "int", "default": 0},
+        },
+    },
+    "wait": {"type": "int", "default": 0},
 }
 
 
