@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
@@ -12,6 +16,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     DeadlineExceeded,
     EvidenceError,
     HoldfastError,
+    Refused,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.evidence import Bundle, prune
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
@@ -197,13 +202,26 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
     """Run one recovery and return its envelope; `extra` has findings, remaining, checks, seconds, verdict."""
     clock = clock or Clock()
     one = Recovery(
-        commands or Commands(), paths, options, clock,
-        check_mode=check_mode, evidence_dir=evidence_dir, evidence_required=evidence_required,
-    )  # fmt: skip
-    envelope = run(
-        observe=one.observe, plan=one.plan, act=one.act, verify=one.verify, check_mode=check_mode, clock=clock,
-        deadline_seconds=deadline_seconds, budget=budget, evidence=one.evidence,
-    )  # fmt: skip
+        commands or Commands(),
+        paths,
+        options,
+        clock,
+        check_mode=check_mode,
+        evidence_dir=evidence_dir,
+        evidence_required=evidence_required,
+    )
+    with only_one(paths.state_dir, check_mode):
+        envelope = run(
+            observe=one.observe,
+            plan=one.plan,
+            act=one.act,
+            verify=one.verify,
+            check_mode=check_mode,
+            clock=clock,
+            deadline_seconds=deadline_seconds,
+            budget=budget,
+            evidence=one.evidence,
+        )
     envelope.evidence = envelope.evidence or one.bundle
     if check_mode:
         envelope.extra.update(
@@ -212,6 +230,23 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
             seconds={"detect": one.detected_after},
         )
     return envelope
+
+
+@contextlib.contextmanager
+def only_one(state_dir: str, check_mode: bool) -> Iterator[None]:
+    """Hold the host's recovery lock: two recoveries at once would undo each other. A preview needs none."""
+    if check_mode:
+        yield
+        return
+    Path(state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with Path(state_dir, "recover.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Refused(
+                "another recovery runs on this host", field="lock", value=lock.name, fix="wait for it to end"
+            ) from error
+        yield
 
 
 def options_from(params: dict[str, Any]) -> Options:
