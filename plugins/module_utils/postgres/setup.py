@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Optional
-
-import yaml
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError, ApiUnreachable
@@ -168,7 +167,7 @@ def _diff(facts: Facts) -> dict[str, str]:
     def text(which: int) -> str:
         found = [change[which] for change in facts.changes]
         return "".join(
-            "---\n" + yaml.safe_dump(_plain(obj))
+            json.dumps(_plain(obj), indent=1, sort_keys=True) + "\n"
             for obj in found
             if obj is not None and obj["kind"] != "ConfigMap"
         )
