@@ -1,0 +1,189 @@
+"""Look at the registry and at every image that live and desired pods need. Nothing is changed here."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, needed, service
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.archive import Archive
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
+    RegistryClient,
+    RegistryError,
+)
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.refs import Reference, parse
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are. registry: host and port as images name it. act_minutes: a pull this old is acted on (minutes)."""
+
+    registry: str = "localhost:5000"
+    unit: str = "docker-registry.service"
+    username: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+    registries_yaml: str = "/etc/rancher/k3s/registries.yaml"
+    certs_d: str = "/var/lib/rancher/k3s/agent/etc/containerd/certs.d"
+    archives: tuple[str, ...] = ("/var/lib/rancher/k3s/agent/images", "/var/lib/holdfast/images")
+    binary: str = "/usr/local/bin/k3s"
+    data_dir: str = "/var/lib/rancher/k3s"
+    namespaces: tuple[str, ...] = ()
+    act_minutes: float = 30
+    disk_free_percent: float = 5
+
+
+def read_registries(path: str) -> dict[str, Any]:
+    """registries.yaml; an absent or broken file gives nothing."""
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def in_containerd(commands: Commands, binary: str) -> set[str]:
+    """Names of the images that containerd has; empty when it does not answer."""
+    argv = [binary, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"]
+    try:
+        return set(commands.run(argv, timeout=15).out.split())
+    except HoldfastError:
+        return set()
+
+
+def archive_with(reference: Reference, folders: tuple[str, ...]) -> str | None:
+    """A tar file below `folders` that holds the image."""
+    for folder in folders:
+        for path in sorted(Path(folder).glob("*.tar")):
+            try:
+                archive = Archive(str(path))
+            except HoldfastError:
+                continue
+            try:
+                archive.image(f"{reference.registry}/{reference.repository}:{reference.tag}")
+                return str(path)
+            except (HoldfastError, KeyError, ValueError):
+                continue
+            finally:
+                archive.close()
+    return None
+
+
+def missing_blobs(client: RegistryClient, repository: str, wanted: str, known: dict[str, bool]) -> list[str]:
+    """Digests that the manifest names and whose last byte cannot be read; of an index, this machine's part counts."""
+    manifest = client.manifest(repository, wanted)
+    if manifest is None:
+        return [wanted]
+    missing = []
+    for digest in manifest.blobs():
+        if digest not in known:
+            known[digest] = client.readable(repository, digest)
+        missing += [] if known[digest] else [digest]
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    children = manifest.data().get("manifests", [])
+    for child in children:
+        architecture = (child.get("platform") or {}).get("architecture", machine)
+        if architecture in (machine, "unknown") and not (architecture == "unknown" and len(children) > 1):
+            missing += missing_blobs(client, repository, child["digest"], known)
+    return missing
+
+
+def image_fact(client: RegistryClient, reference: Reference, known: dict[str, bool]) -> dict[str, Any]:
+    """What the registry has of one image."""
+    fact: dict[str, Any] = {"repository": reference.repository, "tag": reference.tag or reference.digest}
+    try:
+        fact["manifest"] = client.manifest_digest(reference.repository, reference.wanted) is not None
+        if fact["manifest"]:
+            fact["missing_blobs"] = missing_blobs(client, reference.repository, reference.wanted, known)
+        else:
+            fact["tags"] = client.tags(reference.repository)
+    except (RegistryError, ValueError) as error:
+        fact["error"] = str(error)
+    return fact
+
+
+def disk_full(path: str, percent: float) -> str:
+    """How full the disk is when it is full, else nothing."""
+    usage = shutil.disk_usage(path if Path(path).exists() else "/")
+    free = 100 * usage.free / usage.total
+    return f"{free:.1f} % free below {path}" if free < percent else ""
+
+
+def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime) -> dict[str, Any]:
+    """The facts. cluster: a cluster Client, or None when the API is not to be asked."""
+    facts: dict[str, Any] = {
+        "registry": settings.registry,
+        "cluster_error": "",
+        "images": {},
+        "failing": [],
+        "slow": [],
+    }
+    pods, workloads, events = [], [], []
+    if cluster is not None:
+        try:
+            pods = list(cluster.list("/api/v1/pods"))
+            for path in needed.WORKLOADS:
+                workloads += list(cluster.list(path))
+            events = list(cluster.list("/api/v1/events", field_selector="involvedObject.kind=Pod"))
+        except HoldfastError as error:
+            facts["cluster_error"] = str(error)
+    if settings.namespaces:
+        pods = [one for one in pods if one["metadata"]["namespace"] in settings.namespaces]
+        workloads = [one for one in workloads if one["metadata"]["namespace"] in settings.namespaces]
+    registries = read_registries(settings.registries_yaml)
+    facts["url"] = hosts.address(registries, settings.certs_d, settings.registry)
+    port = (
+        int(settings.registry.rpartition(":")[2]) if settings.registry.rpartition(":")[2].isdigit() else 443
+    )
+    facts["runner"] = service.find(commands, settings.unit, port, pods)
+    facts["deviation"] = hosts.deviation(registries, settings.certs_d, settings.registry) or ""
+    facts["disk_full"] = disk_full(settings.data_dir, settings.disk_free_percent)
+    facts["failing"] = needed.failing(pods)
+    facts["slow"] = needed.slow_pulls(pods, events, now, settings.act_minutes)
+    client = RegistryClient(
+        facts["url"],
+        username=settings.username,
+        password=settings.password,
+        ca_file=settings.ca_file,
+        timeout=10,
+    )
+    facts["ping_error"], facts["repositories"] = "", []
+    try:
+        client.ping()
+        facts["repositories"] = sorted(client.catalog())
+    except RegistryError as error:
+        facts["ping_error"] = str(error)
+    users = needed.users([*pods, *workloads])
+    have = in_containerd(commands, settings.binary)
+    known: dict[str, bool] = {}
+    for image in sorted({*users, *(one["image"] for one in facts["failing"])}):
+        reference = parse(image)
+        fact: dict[str, Any] = {"users": users.get(image, []), "local": False}
+        if reference is not None and reference.registry == settings.registry:
+            fact["local"] = True
+            if not facts["ping_error"]:
+                fact.update(image_fact(client, reference, known))
+            fact["available"] = source_of(reference, have, settings) if broken(fact) else ""
+        facts["images"][image] = fact
+    client.close()
+    return facts
+
+
+def broken(fact: dict[str, Any]) -> bool:
+    """The registry lacks something of an image."""
+    return fact.get("manifest") is False or bool(fact.get("missing_blobs")) or "error" in fact
+
+
+def source_of(reference: Reference, have: set[str], settings: Settings) -> str:
+    """Where a lost image can come from: `containerd`, the path of a tar file, or an empty string."""
+    if reference.name in have:
+        return "containerd"
+    return archive_with(reference, settings.archives) or ""

@@ -1,0 +1,124 @@
+"""From facts to verdicts and a plan: the smallest thing first, pods last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.doctor import Verdict, examine
+
+
+def examined(facts: dict[str, Any], image: str, message: str) -> Verdict:
+    """The doctor's verdict on an image, with everything that the facts know about it."""
+    about = facts["images"].get(image, {})
+    shared = {key: facts[key] for key in ("ping_error", "deviation", "repositories", "disk_full")}
+    if not about.get("local"):
+        shared.update(ping_error="", deviation="")
+    return examine(image, message, {**shared, **about})
+
+
+def verdicts(facts: dict[str, Any]) -> dict[str, Verdict]:
+    """image → verdict, for every image that a pod waits for or that the registry lacks."""
+    found: dict[str, Verdict] = {}
+    for one in facts["failing"]:
+        verdict = examined(facts, one["image"], f"{one['reason']}: {one['message']}")
+        # the longer message explains more than a bare "back-off"
+        if one["image"] not in found or found[one["image"]].cause == "UNKNOWN":
+            found[one["image"]] = verdict
+    for image, about in facts["images"].items():
+        lacking = about.get("manifest") is False or about.get("missing_blobs")
+        if image not in found and about.get("local") and lacking:
+            found[image] = examined(facts, image, "")
+    return found
+
+
+def plan(facts: dict[str, Any], *, retry_pods: bool = True, restart_k3s: bool = True) -> list[Action]:
+    """The actions: registry up, hosts.toml right, content back, then the pods that wait."""
+    found = verdicts(facts)
+    kinds = {verdict.automatic for verdict in found.values()}
+    actions = []
+    down = bool(facts["ping_error"])
+    lost = any(about.get("missing_blobs") for about in facts["images"].values())
+    if down or lost:
+        why = (
+            f"it does not answer: {facts['ping_error']}"
+            if down
+            else "its cache still knows blobs that are gone"
+        )
+        if facts["runner"]["kind"] != "nobody" or down:
+            actions.append(Action("restart_registry", facts["runner"]["name"] or "registry", why))
+    if facts["deviation"] and restart_k3s:
+        actions.append(Action("rewrite_hosts", facts["registry"], facts["deviation"], risk="medium"))
+    if "push_image" in kinds:
+        for image, verdict in sorted(found.items()):
+            if verdict.automatic == "push_image":
+                source = facts["images"][image]["available"]
+                actions.append(Action("push_image", image, verdict.why, params={"source": source}))
+    if retry_pods:
+        actions += retries(facts, found)
+    return actions
+
+
+def retries(facts: dict[str, Any], found: dict[str, Verdict]) -> list[Action]:
+    """Delete the pods that wait in back-off although their image can be had again; only where an owner recreates them."""
+    actions = []
+    seen: set[str] = set()
+    for one in facts["failing"]:
+        verdict = found[one["image"]]
+        about = facts["images"].get(one["image"], {})
+        whole = about.get("local") and about.get("manifest") and not about.get("missing_blobs")
+        curable = bool(verdict.automatic) or (
+            whole and verdict.cause not in ("ARCH", "BAD-NAME", "NEVER-PULL")
+        )
+        if not curable or not one["owner"] or one["uid"] in seen:
+            continue
+        seen.add(one["uid"])
+        actions.append(
+            Action(
+                "retry_pod",
+                f"{one['namespace']}/{one['pod']}",
+                f"waits in back-off for {one['image']}; its {one['owner']} makes a new one",
+                destructive=True,
+                params={key: one[key] for key in ("namespace", "pod", "uid", "resource_version", "image")},
+            )
+        )
+    return actions
+
+
+def report(facts: dict[str, Any]) -> dict[str, Any]:
+    """What registry_info returns and registry_recover adds to its result."""
+    found = verdicts(facts)
+    lacking = sorted(
+        image
+        for image, about in facts["images"].items()
+        if about.get("local") and (about.get("manifest") is False or about.get("missing_blobs"))
+    )
+    return {
+        "url": facts["url"],
+        "runner": {key: facts["runner"][key] for key in ("kind", "name", "state")},
+        "answers": not facts["ping_error"],
+        "error": facts["ping_error"],
+        "repositories": facts["repositories"],
+        "needed": sorted(image for image, about in facts["images"].items() if about.get("local")),
+        "missing": lacking,
+        "deviation": facts["deviation"],
+        "failing": [
+            {
+                "pod": f"{one['namespace']}/{one['pod']}",
+                "image": one["image"],
+                "owner": one["owner"],
+                "reason": one["reason"],
+                **found[one["image"]].as_dict(),
+            }
+            for one in facts["failing"]
+        ],
+        "images": {image: verdict.as_dict() for image, verdict in found.items()},
+        "slow_pulls": facts["slow"],
+        "cluster_error": facts["cluster_error"],
+    }
+
+
+def healthy(facts: dict[str, Any]) -> bool:
+    """The registry answers, has what is needed, is reached as configured, and no pod waits for one of its images."""
+    waiting = [one for one in facts["failing"] if facts["images"].get(one["image"], {}).get("local")]
+    return not (facts["ping_error"] or facts["deviation"] or report(facts)["missing"] or waiting)
