@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/cli"
 	"k8s.io/kubectl/pkg/cmd"
@@ -17,6 +18,7 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
+	"holdfast/lab/k3s/internal/paths"
 	"holdfast/lab/k3s/internal/supervise"
 
 	// log formats and client metrics, as the programs' own main packages load them
@@ -66,8 +68,17 @@ func Run(name string, args []string) int {
 	return 0
 }
 
-// Kubectl runs kubectl with args and returns its exit code.
+// Kubectl runs kubectl with args and returns its exit code. Without KUBECONFIG it takes the administrator's kubeconfig.
 func Kubectl(args []string) int {
+	if os.Getenv("KUBECONFIG") == "" {
+		os.Setenv("KUBECONFIG", paths.Kubeconfig)
+		if file, err := os.Open(paths.Kubeconfig); err == nil {
+			file.Close()
+		} else if !os.IsNotExist(err) {
+			logrus.Warnf("Unable to read %s, please start server with --write-kubeconfig-mode or --write-kubeconfig-group "+
+				"to modify kube config permissions", paths.Kubeconfig)
+		}
+	}
 	os.Args = append([]string{"kubectl"}, args...)
 	return cli.Run(cmd.NewDefaultKubectlCommand())
 }
