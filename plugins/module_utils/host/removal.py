@@ -1,0 +1,134 @@
+# Copyright: Holdfast maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Take k3s off a host: first a copy of what makes the cluster itself, then the removal. The plan is pure."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
+
+SERVER = Path("/var/lib/rancher/k3s/server")
+DATASTORE = SERVER / "db/state.db"
+# What a new host needs, beside the datastore, to be the same cluster again.
+IDENTITY = (
+    "/var/lib/rancher/k3s/server/token",
+    "/etc/rancher/k3s/config.yaml",
+    "/etc/rancher/k3s/config.yaml.d",
+    "/etc/rancher/k3s/registries.yaml",
+    "/etc/rancher/node/password",
+    "/var/lib/rancher/k3s/server/manifests",
+    "/var/lib/rancher/k3s/server/db/snapshots",
+)
+# Files that the role wrote outside of k3s's own directories.
+OWN_FILES = (
+    "/etc/sysctl.d/90-kubelet.conf",
+    "/etc/sysctl.d/90-k3s-inotify.conf",
+    "/etc/systemd/logind.conf.d/50-holdfast.conf",
+    "/etc/tmpfiles.d/k3s-stale-cni.conf",
+    "/usr/local/lib/holdfast/k3s-record-start",
+    "/usr/local/lib/holdfast/k3s-file-modes",
+    "/var/lib/holdfast/k3s-artifacts.json",
+)
+UNINSTALL = "/usr/local/bin/k3s-uninstall.sh"
+TRACES = ("/usr/local/bin/k3s", "/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service")
+
+
+def confirm(given: str, expected: str) -> None:
+    """Refuse unless the operator typed the host's name."""
+    if given != expected:
+        raise Refused(
+            "removing k3s needs the host's name as confirmation",
+            field="k3s_uninstall_confirm",
+            value=given,
+            fix=f"set k3s_uninstall_confirm: {expected}",
+        )
+
+
+def plan(present: Mapping[str, bool], keep_storage: bool) -> list[Action]:
+    """Copy, then remove; nothing when nothing is left.
+
+    present: `installed` (binary or unit), `datastore`, `script` (the uninstall script), `own_files`.
+    """
+    actions = []
+    if present["datastore"]:
+        actions.append(Action("copy_state", str(SERVER), "the last chance to keep it"))
+    if present["installed"]:
+        why = "wanted absent" + (", volumes stay" if keep_storage else ", VOLUMES GO TOO")
+        actions.append(Action("uninstall", "k3s", why, risk="high", destructive=True))
+    if present["own_files"]:
+        actions.append(Action("remove_own_files", "host settings", "they were k3s's", destructive=True))
+    return actions
+
+
+def observe() -> dict[str, bool]:
+    """What is still there."""
+    return {
+        "installed": any(Path(path).exists() for path in TRACES),
+        "datastore": DATASTORE.exists() or (SERVER / "token").exists(),
+        "script": Path(UNINSTALL).exists(),
+        "own_files": any(Path(path).exists() for path in OWN_FILES),
+    }
+
+
+def copy_state(target: Path) -> list[str]:
+    """A consistent copy of the datastore (SQLite's own backup, so a running k3s does no harm) and of the identity.
+
+    Returns the copied paths. Raises HoldfastError when the copy of the datastore is not sound; nothing is removed then.
+    """
+    target.mkdir(parents=True, mode=0o700)
+    copied = []
+    if DATASTORE.exists():
+        copy = target / "state.db"
+        with (
+            closing(sqlite3.connect(f"file:{DATASTORE}?mode=ro", uri=True, timeout=30)) as source,
+            closing(sqlite3.connect(copy)) as sink,
+        ):
+            source.backup(sink)
+            verdict = sink.execute("PRAGMA quick_check").fetchone()[0]
+        copy.chmod(0o600)
+        if verdict != "ok":
+            raise HoldfastError(
+                f"the copy of the datastore is not sound: {verdict}",
+                field="path",
+                value=str(copy),
+                fix="recover it first with holdfast.k3s.recover_k3s",
+            )
+        copied.append(str(copy))
+    for path in IDENTITY:
+        source_path = Path(path)
+        if not source_path.exists():
+            continue
+        place = target / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source_path.is_dir():
+            shutil.copytree(source_path, place, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source_path, place)
+        copied.append(str(place))
+    return copied
+
+
+def uninstall(commands: Any, keep_storage: bool) -> None:
+    """Run the host's own uninstall script."""
+    if not Path(UNINSTALL).exists():
+        raise HoldfastError(
+            "the uninstall script is missing",
+            field="path",
+            value=UNINSTALL,
+            fix="run role k3s once, it writes it",
+        )
+    commands.run([UNINSTALL], timeout=300, env={"K3S_KEEP_STORAGE": "1" if keep_storage else "0"})
+
+
+def remove_own_files(paths: Sequence[str] = OWN_FILES) -> None:
+    """Remove what the role wrote outside of k3s's own directories."""
+    for path in paths:
+        if Path(path).exists():
+            Path(path).unlink()
