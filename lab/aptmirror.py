@@ -13,6 +13,7 @@ from lab.proc import run
 
 WANTED = FILES / "apt-mirror.txt"
 
+
 def repository() -> Path:
     """Return the folder with the packages and their index."""
 

@@ -29,7 +29,9 @@ def _k3s() -> None:
 def _airgap() -> Path:
     given = os.environ.get("LAB_K3S_IMAGES")
     if given and not Path(given).is_file():
-        raise LabError(f"LAB_K3S_IMAGES='{given}': no such file; name k3s's {AIRGAP}, or unset it for the lab's own")
+        raise LabError(
+            f"LAB_K3S_IMAGES='{given}': no such file; name k3s's {AIRGAP}, or unset it for the lab's own"
+        )
     return Path(given).resolve() if given else containerimages.addons()
 
 
@@ -58,17 +60,24 @@ def build(what: Sequence[str]) -> None:
     with ThreadPoolExecutor(max_workers=2) as pool:
         if debian_parts:
             debian.base()
-        running = [pool.submit(PARTS["k3s"])] if "k3s" in wanted else []
-        running.append(pool.submit(lambda: [PARTS[part]() for part in debian_parts]))
+        running = [pool.submit(_all_of, ["k3s"])] if "k3s" in wanted else []
+        running.append(pool.submit(_all_of, debian_parts))
         for done in running:
             done.result()
+
+
+def _all_of(parts: Sequence[str]) -> None:
+    for part in parts:
+        PARTS[part]()
 
 
 def _release(binary: Path, images: Path) -> None:
     """Lay out the release folder: binary, images, and their checksums in the form of the release site."""
     folder = mirror.k3s_folder()
     with locked(STATE / ".release.lock"):
-        sums = "".join(f"{_sha256(path)}  {name}\n" for name, path in sorted({AIRGAP: images, "k3s": binary}.items()))
+        sums = "".join(
+            f"{_sha256(path)}  {name}\n" for name, path in sorted({AIRGAP: images, "k3s": binary}.items())
+        )
         _link(binary, folder / "k3s")
         _link(images, folder / AIRGAP)
         target = folder / "sha256sum-amd64.txt"
@@ -79,7 +88,7 @@ def _release(binary: Path, images: Path) -> None:
 def _link(source: Path, target: Path) -> None:
     """Point ``target`` at ``source`` in one step."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_symlink() and Path(os.readlink(target)) == source:
+    if target.is_symlink() and target.readlink() == source:
         return
     fresh = target.with_name(f".{target.name}.new")
     fresh.unlink(missing_ok=True)

@@ -30,7 +30,9 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _down(options: argparse.Namespace) -> None:
-    wanted = [found.name for found in record.all_records()] if options.all else names(options.name, options.count)
+    wanted = (
+        [found.name for found in record.all_records()] if options.all else names(options.name, options.count)
+    )
     for name in wanted:
         lifecycle.down(name)
         say(f"host {name} is gone")
@@ -97,7 +99,9 @@ def parser() -> argparse.ArgumentParser:
         if name == "up":
             command.add_argument("--bare", action="store_true", help="do not fill the mirror first")
         if name == "down":
-            command.add_argument("--all", action="store_true", help="every host of this checkout, and the mirror")
+            command.add_argument(
+                "--all", action="store_true", help="every host of this checkout, and the mirror"
+            )
         if name == "build":
             command.add_argument("what", nargs="*", help="host, k3s, images, apt (default: all)")
         if name == "shell":

@@ -136,7 +136,10 @@ def addons() -> Path:
         roots.append((_busybox(scratch), _BUSYBOX))
         _archive_of(scratch, roots, scratch / "images.tar")
         target_file = scratch / "k3s-airgap-images-amd64.tar.zst"
-        run(["zstd", "-q", "-3", "-T0", "--rm", str(scratch / "images.tar"), "-o", str(target_file)], timeout=300)
+        run(
+            ["zstd", "-q", "-3", "-T0", "--rm", str(scratch / "images.tar"), "-o", str(target_file)],
+            timeout=300,
+        )
 
     return cached("image-addons", [*_CODE, IMAGES / "go"], build) / "k3s-airgap-images-amd64.tar.zst"
 
@@ -161,7 +164,9 @@ def _busybox(scratch: Path) -> Path:
     (root / "tmp").mkdir(mode=0o1777)
     (root / "tmp").chmod(0o1777)
     (root / "etc").mkdir()
-    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    (root / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    )
     (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
     shutil.copy(scratch / "unpacked/bin/busybox", root / "bin/busybox")
     shutil.rmtree(scratch / "unpacked")

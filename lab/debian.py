@@ -30,7 +30,7 @@ rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache
 rm -rf "$root"/var/log/apt "$root"/var/cache/debconf/*-old "$root"/var/cache/ldconfig/aux-cache
 """
 
-_INSTALL = "apt-get update -qq && apt-get install -y -qq --no-install-recommends \"$@\" >/dev/null\n"
+_INSTALL = 'apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null\n'
 
 
 def sources() -> str:
@@ -40,11 +40,15 @@ def sources() -> str:
     ).out
     lines = {
         f"deb {uri} {release} {component}"
-        for uri, release, component in (line.split() for line in listed.splitlines() if len(line.split()) == 3)
+        for uri, release, component in (
+            line.split() for line in listed.splitlines() if len(line.split()) == 3
+        )
         if release in {SUITE, f"{SUITE}-updates", f"{SUITE}-security"} and component == "main"
     }
     if not any(line.split()[2] == SUITE for line in lines):
-        raise LabError(f"apt on this machine has no Debian {SUITE}: run 'apt-get update', or use a Debian 12 machine")
+        raise LabError(
+            f"apt on this machine has no Debian {SUITE}: run 'apt-get update', or use a Debian 12 machine"
+        )
     return "\n".join(sorted(lines)) + "\n"
 
 
@@ -86,7 +90,12 @@ def layer(
     install = _INSTALL if packages else ""
     run(
         ["unshare", "--mount", "sh", "-c", _IN_CHROOT, "sh", str(merged), *packages],
-        env={"BASE": str(base()), "UPPER": str(upper), "WORK": str(work), "SCRIPT": before + install + script},
+        env={
+            "BASE": str(base()),
+            "UPPER": str(upper),
+            "WORK": str(work),
+            "SCRIPT": before + install + script,
+        },
         timeout=1500,
     )
     shutil.rmtree(work)

@@ -51,7 +51,9 @@ class LabHost:
 
     def kubectl(self, args: Sequence[str], *, timeout: float = 60) -> Any:
         """Run ``k3s kubectl ARGS -o json`` as root and return the parsed answer."""
-        return json.loads(self.sudo(["/usr/local/bin/k3s", "kubectl", *args, "-o", "json"], timeout=timeout).out)
+        return json.loads(
+            self.sudo(["/usr/local/bin/k3s", "kubectl", *args, "-o", "json"], timeout=timeout).out
+        )
 
     def put(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file as root, with its folder, in one step."""

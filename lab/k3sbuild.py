@@ -19,7 +19,9 @@ def binary() -> Path:
     if given:
         path = Path(given).resolve()
         if not path.is_file():
-            raise LabError(f"LAB_K3S='{given}': no such file; name a k3s binary, or unset it for the stand-in")
+            raise LabError(
+                f"LAB_K3S='{given}': no such file; name a k3s binary, or unset it for the stand-in"
+            )
         return path
     return stand_in()
 
@@ -31,5 +33,3 @@ def stand_in() -> Path:
         run([str(K3S / "build.sh"), str(scratch)], timeout=3000)
 
     return cached("k3s", [K3S], build) / "k3s"
-
-

@@ -33,7 +33,12 @@ def make_way(name: str) -> dict[str, Any] | None:
         say(f"host {name}: its processes were killed; it is started again as after a power loss")
         settle(name)
         return podman.container(name)
-    if alive and owner and (Path(owner) / ".lab" / "hosts" / name).exists() and os.environ.get("CI") != "true":
+    if (
+        alive
+        and owner
+        and (Path(owner) / ".lab" / "hosts" / name).exists()
+        and os.environ.get("CI") != "true"
+    ):
         raise LabError(
             f"host name '{name}' is in use by the checkout {owner}: run 'python3 -m lab down --name {name}' there, "
             "or choose another name"
@@ -94,7 +99,7 @@ def _runtime_leftovers(container: str) -> None:
     for parent in Path("/sys/fs/cgroup").glob(f"*/libpod_parent/libpod-{container}"):
         for folder, _, _ in os.walk(parent, topdown=False):
             try:
-                os.rmdir(folder)
+                Path(folder).rmdir()
             except OSError:
                 continue
 

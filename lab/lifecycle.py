@@ -21,7 +21,6 @@ VOLUMES = {
     "rancher": "/var/lib/rancher",
     "kubelet": "/var/lib/kubelet",
     "containerd": "/var/lib/containerd",
-    "cni": "/var/lib/cni",
     "docker-registry": "/var/lib/docker-registry",
     "srv": "/srv",
     "pods": "/var/log/pods",
@@ -88,7 +87,11 @@ def power_loss(known: record.Record, timeout: float) -> float:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         described = podman.container(known.name)
-        if described and podman.process_state(pid) in {"", "Z", "X"} and described["State"]["Status"] == "exited":
+        if (
+            described
+            and podman.process_state(pid) in {"", "Z", "X"}
+            and described["State"]["Status"] == "exited"
+        ):
             break
         time.sleep(0.1)
     else:

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lab import podman
@@ -21,6 +22,17 @@ from lab.errors import LabError
 from lab.paths import CHECKOUT, MIRROR, STATE
 
 VERSION = "v1.36.3+k3s1"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the mirror listens; ``pid`` is the server's, 0 before its first start."""
+
+    address: str
+    port: int
+    pid: int = 0
+
+
 _RECORD = STATE / "mirror.json"
 _PORTS = range(23000, 23900)
 
@@ -33,7 +45,7 @@ def k3s_folder() -> Path:
 def url() -> str:
     """Return the mirror's address as lab hosts see it; the port is this checkout's own, chosen once."""
     recorded = _recorded()
-    return f"http://{recorded['address']}:{recorded['port']}"
+    return f"http://{recorded.address}:{recorded.port}"
 
 
 def variables() -> dict[str, str]:
@@ -57,19 +69,19 @@ def serve() -> None:
     """See to it that the mirror answers; a server that died is started again."""
     recorded = _recorded()
     with locked(STATE / ".mirror.lock"):
-        if _answers(recorded["port"]):
+        if _answers(recorded.port):
             return
-        _end_server(recorded.get("pid"))
+        _end_server(recorded.pid)
         MIRROR.mkdir(parents=True, exist_ok=True)
         with (STATE / "mirror.log").open("a") as log:
             server = subprocess.Popen(
-                [sys.executable, "-m", "lab.mirror_server", str(MIRROR), recorded["address"], str(recorded["port"])],
+                [sys.executable, "-m", "lab.mirror_server", str(MIRROR), recorded.address, str(recorded.port)],
                 cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
             )  # fmt: skip
-        _RECORD.write_text(json.dumps({**recorded, "pid": server.pid}) + "\n")
+        _save(replace(recorded, pid=server.pid))
         deadline = time.monotonic() + 10
-        while not _answers(recorded["port"]):
+        while not _answers(recorded.port):
             if time.monotonic() > deadline or server.poll() is not None:
                 raise LabError(f"the artifact mirror did not start, see {STATE / 'mirror.log'}")
             time.sleep(0.05)
@@ -78,7 +90,7 @@ def serve() -> None:
 def stop() -> None:
     """End the mirror's server."""
     if _RECORD.exists():
-        _end_server(_recorded().get("pid"))
+        _end_server(_recorded().pid)
 
 
 def _mark() -> str:
@@ -94,7 +106,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _end_server(pid: int | None) -> None:
+def _end_server(pid: int) -> None:
     if not pid:
         return
     try:
@@ -106,22 +118,26 @@ def _end_server(pid: int | None) -> None:
         return
 
 
-def _recorded() -> dict[str, object]:
+def _save(found: Address) -> None:
+    fresh = _RECORD.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(found)) + "\n")
+    fresh.replace(_RECORD)
+
+
+def _recorded() -> Address:
     """Return address, port and pid; the first call of a checkout chooses the port."""
     with locked(STATE / ".mirror-record.lock"):
         try:
-            found: dict[str, object] = json.loads(_RECORD.read_text())
-            if {"address", "port"} <= found.keys():
-                return found
-        except (OSError, ValueError):
+            return Address(**json.loads(_RECORD.read_text()))
+        except (OSError, ValueError, TypeError):
             pass
         start = zlib.crc32(str(CHECKOUT).encode()) % len(_PORTS)
         port = next(p for p in (_PORTS[(start + i) % len(_PORTS)] for i in range(len(_PORTS))) if _free(p))
-        fresh: dict[str, object] = {"address": podman.gateway(), "port": port}
+        found = Address(podman.gateway(), port)
         MIRROR.mkdir(parents=True, exist_ok=True)
         (MIRROR / ".lab-mirror").write_text(_mark() + "\n")
-        _RECORD.write_text(json.dumps(fresh) + "\n")
-        return fresh
+        _save(found)
+        return found
 
 
 def _free(port: int) -> bool:

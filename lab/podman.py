@@ -25,7 +25,9 @@ HOST_FLAGS = (
 )
 
 
-def podman(args: Sequence[str], *, check: bool = True, timeout: float = 120, stdin: bytes | None = None) -> Result:
+def podman(
+    args: Sequence[str], *, check: bool = True, timeout: float = 120, stdin: bytes | None = None
+) -> Result:
     """Run podman with the lab's global flags; see :func:`lab.proc.run` for the other arguments."""
     return run([*_GLOBAL, *args], check=check, timeout=timeout, stdin=stdin)
 
@@ -75,7 +77,11 @@ def really_running(described: dict[str, Any]) -> bool:
     stopped or started by podman any more and counts as dead.
     """
     monitor = int(described["State"].get("ConmonPid") or 0)
-    return first_process(described) is not None and bool(monitor) and process_state(monitor) not in {"", "Z", "X"}
+    return (
+        first_process(described) is not None
+        and bool(monitor)
+        and process_state(monitor) not in {"", "Z", "X"}
+    )
 
 
 def process_state(pid: int) -> str:
@@ -89,5 +95,7 @@ def process_state(pid: int) -> str:
 def gateway() -> str:
     """Return the address of this machine on podman's default bridge."""
     networks = json.loads(podman(["network", "inspect", "podman"]).out)
-    subnets = networks[0].get("subnets") or [{"gateway": networks[0]["plugins"][0]["ipam"]["ranges"][0][0]["gateway"]}]
+    subnets = networks[0].get("subnets") or [
+        {"gateway": networks[0]["plugins"][0]["ipam"]["ranges"][0][0]["gateway"]}
+    ]
     return str(subnets[0]["gateway"])

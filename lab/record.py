@@ -38,7 +38,9 @@ class Record:
 def check_name(name: str) -> str:
     """Return ``name`` when it can be a host name, else raise :class:`LabError`."""
     if not _NAME.fullmatch(name):
-        raise LabError(f"host name '{name}': use a lower-case letter, then letters, digits and '-', 31 at most")
+        raise LabError(
+            f"host name '{name}': use a lower-case letter, then letters, digits and '-', 31 at most"
+        )
     return name
 
 
@@ -64,13 +66,18 @@ def allocate(name: str, image: str) -> Record:
     taken_ports, taken_addresses = _taken()
     start = zlib.crc32(name.encode()) % len(PORTS)
     port = next(
-        (p for p in (PORTS[(start + i) % len(PORTS)] for i in range(len(PORTS))) if p not in taken_ports and _free(p)),
+        (
+            p
+            for p in (PORTS[(start + i) % len(PORTS)] for i in range(len(PORTS)))
+            if p not in taken_ports and _free(p)
+        ),
         None,
     )
     base = ipaddress.ip_address(podman.gateway())
     # Addresses from .64.1 upwards: podman's own allocation starts at the lower end of its /16.
     address = next(
-        (a for a in (str(base + 0x4000 + (start + i) % 900) for i in range(900)) if a not in taken_addresses), None
+        (a for a in (str(base + 0x4000 + (start + i) % 900) for i in range(900)) if a not in taken_addresses),
+        None,
     )
     if port is None or address is None:
         raise LabError("no free port or address for another lab host: 'python3 -m lab status' lists them")

@@ -60,7 +60,9 @@ def argv(name: str, port: int, *, tty: bool = False) -> list[str]:
     ]  # fmt: skip
 
 
-def remote(name: str, port: int, command: Sequence[str], *, check: bool, timeout: float, stdin: bytes | None) -> Result:
+def remote(
+    name: str, port: int, command: Sequence[str], *, check: bool, timeout: float, stdin: bytes | None
+) -> Result:
     """Run ``command`` on the host; the remote shell sees each word quoted."""
     result = run([*argv(name, port), "--", shlex.join(command)], check=False, timeout=timeout, stdin=stdin)
     if check and result.rc:
@@ -85,7 +87,9 @@ def wait(name: str, port: int, seconds: float) -> float:
                 return time.monotonic() - start
             last = answer.tail(2)
         time.sleep(0.2)
-    raise LabError(f"host {name} did not answer SSH on port {port} within {seconds:.0f} s ({last or 'no banner'})")
+    raise LabError(
+        f"host {name} did not answer SSH on port {port} within {seconds:.0f} s ({last or 'no banner'})"
+    )
 
 
 def _banner(port: int) -> bool:
