@@ -19,7 +19,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     Refused,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.progress import Progress
-from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.manifests import ROLE_LABEL
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.manifests import ROLE_LABEL, literal
 
 Obj = dict[str, Any]
 REFUSED_CODES = (64, 65)
@@ -61,7 +61,7 @@ def from_cron(
     container = pod["containers"][0]
     container["command"] = ["sh", f"/scripts/{script}"]
     kept = [entry for entry in container.get("env", []) if entry["name"] not in env]
-    container["env"] = kept + [{"name": key, "value": value} for key, value in sorted(env.items())]
+    container["env"] = kept + [{"name": key, "value": literal(value)} for key, value in sorted(env.items())]
     # Pods of a failed try stay, so that their last words can be read; a refusal is not tried again.
     pod["restartPolicy"] = "Never"
     spec["template"]["metadata"] = {"labels": labels}

@@ -13,6 +13,11 @@ ROLE_LABEL = "holdfast.dev/backup"
 REFUSED = 65  # exit code of the scripts for what a retry cannot change
 
 
+def literal(value: str) -> str:
+    """An environment value that Kubernetes leaves alone: it would expand $(NAME)."""
+    return value.replace("$(", "$$(")
+
+
 def labels(settings: Settings, component: str) -> dict[str, str]:
     """Labels of an object; the pods of every job carry ROLE_LABEL, which the NetworkPolicies select."""
     return {
@@ -122,7 +127,7 @@ def _env(settings: Settings, component: str) -> list[Obj]:
         "RPO_HOURS": str(settings.rpo_hours),
         "TMPDIR": "/tmp",
     }
-    found: list[Obj] = [{"name": name, "value": value} for name, value in plain.items()]
+    found: list[Obj] = [{"name": name, "value": literal(value)} for name, value in plain.items()]
     if component == "verify":
         return found  # a trial restore never talks to the live server
     found += [

@@ -50,7 +50,11 @@ class Limits:
 def env_of(cron: dict[str, Any]) -> dict[str, str]:
     """The literal environment of a CronJob's container."""
     container = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    return {entry["name"]: str(entry["value"]) for entry in container.get("env", []) if "value" in entry}
+    return {
+        entry["name"]: str(entry["value"]).replace("$$(", "$(")
+        for entry in container.get("env", [])
+        if "value" in entry
+    }
 
 
 def claim_of(cron: dict[str, Any]) -> str:
