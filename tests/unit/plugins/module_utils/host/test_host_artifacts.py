@@ -1,0 +1,118 @@
+"""Artefacts: verified before anything is replaced, whatever arrives."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.host import artifacts, packages, removal
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.artifacts import Source, Staging
+
+GOOD = b"good bytes" * 1000
+SHA = hashlib.sha256(GOOD).hexdigest()
+
+
+def release(tmp_path: Path, content: bytes = GOOD) -> Source:
+    """A directory with one artefact."""
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release/k3s").write_bytes(content)
+    return Source(url="", directory=str(tmp_path / "release"), version="v1")
+
+
+def test_a_verified_file_replaces_the_old_one(tmp_path: Path) -> None:
+    staging, target = Staging(release(tmp_path)), tmp_path / "bin/k3s"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    staging.add("k3s", SHA, str(target), 0o755)
+    assert target.read_bytes() == b"old", "nothing is replaced before commit"
+    staging.commit()
+    assert target.read_bytes() == GOOD
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+def test_one_tampered_byte_changes_nothing(tmp_path: Path) -> None:
+    staging, target = Staging(release(tmp_path, GOOD[:-1] + b"X")), tmp_path / "k3s"
+    target.write_bytes(b"old")
+    with pytest.raises(HoldfastError, match="expected " + SHA):
+        staging.add("k3s", SHA, str(target), 0o755)
+    staging.discard()
+    assert target.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["k3s", "release"], "no temporary file is left"
+
+
+class Short(http.server.BaseHTTPRequestHandler):
+    """Announces more bytes than it sends."""
+
+    def do_GET(self) -> None:
+        if self.path.endswith("%2Bk3s1/k3s"):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(GOOD)))
+            self.end_headers()
+            self.wfile.write(GOOD[:100])
+        else:
+            self.send_error(404)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def short_server() -> Iterator[str]:
+    """A server whose downloads break off."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Short)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_truncated_download_is_named(tmp_path: Path, short_server: str) -> None:
+    staging = Staging(Source(url=short_server, directory="", version="v1+k3s1", timeout=5))
+    with pytest.raises(HoldfastError, match=f"100 of {len(GOOD)} bytes|broke off"):
+        staging.add("k3s", SHA, str(tmp_path / "k3s"), 0o755)
+    staging.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_names_the_address(short_server: str) -> None:
+    source = Source(url=short_server, directory="", version="v2", timeout=5)
+    with pytest.raises(HoldfastError, match=r"v2/k3s.*404"):
+        source.text("k3s")
+
+
+def test_plan_compares_digests() -> None:
+    wanted = artifacts.wanted("arm64", binary_sha256=SHA.upper(), images_sha256="", images=True)
+    assert [artifact.name for artifact in wanted] == ["k3s-airgap-images-arm64.tar.zst", "k3s-arm64"]
+    pins = {artifact.name: SHA for artifact in wanted}
+    assert artifacts.plan(wanted, pins, {artifact.dest: SHA for artifact in wanted}) == []
+    found = artifacts.plan(wanted, pins, {artifacts.BINARY: "0" * 64})
+    assert [(action.target, action.why.split()[0]) for action in found] == [
+        (wanted[0].dest, "missing"),
+        (artifacts.BINARY, "has"),
+    ]
+
+
+def test_a_wrong_pin_and_the_release_list() -> None:
+    with pytest.raises(HoldfastError, match="sha256"):
+        artifacts.wanted("amd64", binary_sha256="abc", images_sha256="", images=False)
+    assert artifacts.parse_sums(f"{SHA}  k3s\n{SHA} *k3s.tar\nnoise\n") == {"k3s": SHA, "k3s.tar": SHA}
+
+
+def test_packages_that_dpkg_knows() -> None:
+    assert packages.parse_dpkg("a installed\nb config-files\nc not-installed\n") == {"a"}
+
+
+def test_removal_needs_the_name_and_copies_first() -> None:
+    present = {"installed": True, "datastore": True, "script": True, "own_files": True}
+    kinds = [action.kind for action in removal.plan(present, keep_storage=True)]
+    assert kinds == ["copy_state", "uninstall", "remove_own_files"]
+    assert removal.plan(dict.fromkeys(present, False), keep_storage=True) == []
+    removal.confirm("box", "box")
+    with pytest.raises(HoldfastError, match="k3s_uninstall_confirm: box"):
+        removal.confirm("", "box")

@@ -1,0 +1,214 @@
+"""config.yaml: merging, unknown keys with a hint, secrets apart; and the hardening that goes into it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.host import hardening
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.config import (
+    check_keys,
+    merge,
+    merge_arguments,
+    split_secrets,
+)
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.controls import CONTROLS, NAMES, resolve
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.entries import build
+
+SETTINGS: dict[str, Any] = {
+    "audit": {"max_age": 30, "max_backups": 10, "max_size": 100},
+    "terminated_pods": 100,
+    "pod_security": {
+        "enforce": "baseline",
+        "audit": "restricted",
+        "warn": "restricted",
+        "exempt_namespaces": ["kube-system"],
+    },
+    "event_limits": [{"type": "Server", "qps": 500, "burst": 2000}],
+    "eviction_hard": {"memory.available": "100Mi"},
+    "system_reserved": {"memory": "256Mi"},
+    "shutdown": {"seconds": 60, "critical_seconds": 20},
+    "pod_pids": 4096,
+    "cgroup_v1": False,
+}
+
+
+def inputs(**changes: Any) -> dict[str, Any]:
+    """Inputs of a plain server with every control."""
+    base: dict[str, Any] = {
+        "mode": "server",
+        "unit": "k3s",
+        "config": {"node-name": "box", "token": "", "server": "", "disable": []},
+        "extra_config": {},
+        "extra_kubelet": {},
+        "registries": {"mirrors": {"localhost:5000": {"endpoint": ["http://localhost:5000"]}}},
+        "environment": {},
+        "enabled": list(NAMES),
+        "settings": SETTINGS,
+    }
+    return {**base, **changes}
+
+
+def content(result: dict[str, Any], path: str) -> Any:
+    """A written YAML file, parsed; None when it is to be absent."""
+    entry = next(entry for entry in result["files"] if entry["path"] == path)
+    text = result["secret_content"].get(path, entry.get("content"))
+    return None if entry.get("state") == "absent" else next(iter(yaml.safe_load_all(text)))
+
+
+@pytest.mark.parametrize(
+    ("key", "mode", "hint"),
+    [
+        ("tls_san", "server", "write tls-san"),
+        ("flannel-backnd", "server", "did you mean flannel-backend"),
+        ("cluster-init", "agent", "servers only"),
+        ("cluster-reset", "server", "by hand"),
+        ("zzzzqqqq", "server", "list of options"),
+        ("kubelet-arg+", "server", "write kubelet-arg"),
+    ],
+)
+def test_unknown_keys_are_refused_with_the_nearest_name(key: str, mode: str, hint: str) -> None:
+    with pytest.raises(HoldfastError, match=hint) as caught:
+        check_keys({key: 1}, mode, "k3s_extra_config")
+    assert key in str(caught.value)
+
+
+def test_extra_config_wins_and_component_flags_merge_by_name() -> None:
+    merged = merge(
+        {"kube-apiserver-arg": ["audit-log-maxage=30", "a=1"], "node-name": "box", "token": ""},
+        {"kube-apiserver-arg": ["audit-log-maxage=90"], "node-name": "other", "tls-san": ["x"]},
+    )
+    assert merged == {
+        "kube-apiserver-arg": ["a=1", "audit-log-maxage=90"],
+        "node-name": "other",
+        "tls-san": ["x"],
+    }
+    assert merge_arguments(["--x=1"], ["x=2"]) == ["x=2"]
+    assert merge({"disable": ["traefik"]}, {"disable": None}) == {}
+
+
+def test_secrets_go_into_a_file_of_their_own() -> None:
+    result = build(inputs(config={"node-name": "box", "token": "canary"}))
+    assert content(result, "/etc/rancher/k3s/config.yaml")["node-name"] == "box"
+    assert "canary" not in str(result["files"])
+    secret = "/etc/rancher/k3s/config.yaml.d/90-holdfast-secrets.yaml"
+    assert content(result, secret) == {"token": "canary"}
+    assert next(f for f in result["files"] if f["path"] == secret)["mode"] == "0600"
+    assert split_secrets({"token": "t", "debug": True}) == ({"debug": True}, {"token": "t"})
+
+
+def test_registries_with_credentials_are_secret_and_always_0600() -> None:
+    path = "/etc/rancher/k3s/registries.yaml"
+    plain = build(inputs())
+    assert path not in plain["secret_content"]
+    assert next(f for f in plain["files"] if f["path"] == path)["mode"] == "0600"
+    auth = build(inputs(registries={"configs": {"r": {"auth": {"password": "canary"}}}}))
+    assert "canary" in auth["secret_content"][path]
+    assert "canary" not in str(auth["files"])
+
+
+def test_event_rate_limit_always_comes_with_its_limits() -> None:
+    for enabled in (["event_rate_limit"], ["event_rate_limit", "pod_security"]):
+        found = hardening.admission(enabled, SETTINGS)
+        assert found is not None
+        plugin = next(p for p in found["plugins"] if p["name"] == "EventRateLimit")
+        assert plugin["configuration"]["limits"]
+        arguments = hardening.server_config(enabled, SETTINGS)["kube-apiserver-arg"]
+        assert f"admission-control-config-file={hardening.ADMISSION_FILE}" in arguments
+        assert "enable-admission-plugins=NodeRestriction,EventRateLimit" in arguments
+    assert hardening.admission([], SETTINGS) is None
+
+
+@pytest.mark.parametrize("control", NAMES)
+def test_each_control_has_its_own_toggle(control: str) -> None:
+    """Turning one control off changes something, and what it wrote alone is absent then."""
+    everything = build(inputs())
+    without = build(inputs(enabled=[name for name in NAMES if name != control]))
+    if control != "service_accounts":  # that one acts through the API only
+        assert without != everything
+
+
+def test_all_off_leaves_no_hardening_behind() -> None:
+    result = build(inputs(enabled=[]))
+    assert content(result, "/etc/rancher/k3s/config.yaml") == {"node-name": "box"}
+    absent = {entry["path"] for entry in result["files"] if entry.get("state") == "absent"}
+    assert {
+        hardening.ADMISSION_FILE,
+        hardening.AUDIT_POLICY_FILE,
+        hardening.KUBELET_FILE,
+        hardening.NETWORK_POLICY_FILE,
+        "/etc/sysctl.d/90-kubelet.conf",
+        "/etc/tmpfiles.d/k3s-stale-cni.conf",
+    } <= absent
+
+
+def test_an_agent_gets_no_server_files() -> None:
+    result = build(
+        inputs(mode="agent", unit="k3s-agent", config={"node-name": "a", "server": "https://s:6443"})
+    )
+    assert not [f for f in result["files"] if f["path"].startswith(hardening.SERVER_DIR)]
+    assert any("k3s-agent.service.d" in f["path"] for f in result["files"])
+
+
+def test_cluster_members_are_rendered() -> None:
+    first = build(inputs(config={"node-name": "a", "cluster-init": True, "token": "t"}))
+    assert content(first, "/etc/rancher/k3s/config.yaml")["cluster-init"] is True
+    second = build(inputs(config={"node-name": "b", "server": "https://a:6443", "token": "t"}))
+    assert content(second, "/etc/rancher/k3s/config.yaml")["server"] == "https://a:6443"
+
+
+def test_extra_kubelet_fields_win() -> None:
+    found = hardening.kubelet(
+        ["eviction"], SETTINGS, {"evictionHard": {"memory.available": "1Gi"}, "maxPods": 50}
+    )
+    assert found["evictionHard"] == {"memory.available": "1Gi"}
+    assert found["maxPods"] == 50
+    assert hardening.kubelet([], SETTINGS, {}) == {}
+
+
+def facts(state: str = "ok", **changes: Any) -> dict[str, Any]:
+    """Facts of a host on which every sysctl is in the given state."""
+    from ansible_collections.holdfast.k3s.plugins.module_utils.host.controls import (
+        INOTIFY_SYSCTLS,
+        KUBELET_SYSCTLS,
+    )
+
+    found = {"sysctls": dict.fromkeys([*KUBELET_SYSCTLS, *INOTIFY_SYSCTLS], state), "logind": True}
+    return {**found, "network_policy": True, **changes}
+
+
+def test_every_control_is_enabled_on_a_good_host() -> None:
+    enabled, skipped = resolve(dict.fromkeys(NAMES, True), "server", facts("writable"))
+    assert enabled == list(NAMES)
+    assert skipped == []
+
+
+@pytest.mark.parametrize(
+    ("found", "mode", "skipped"),
+    [
+        (facts("read-only file system"), "server", {"sysctls", "kernel_defaults", "inotify_limits"}),
+        (facts(logind=False), "server", {"graceful_shutdown"}),
+        (facts(network_policy=False), "server", {"network_policies"}),
+        (facts(), "agent", {control.name for control in CONTROLS if control.scope == "server"}),
+    ],
+)
+def test_what_cannot_be_is_skipped_with_a_reason(found: dict[str, Any], mode: str, skipped: set[str]) -> None:
+    enabled, reasons = resolve(dict.fromkeys(NAMES, True), mode, found)
+    assert {reason["control"] for reason in reasons} == skipped
+    assert all(len(reason["reason"]) > 20 for reason in reasons)
+    assert not skipped & set(enabled)
+
+
+def test_kernel_defaults_need_the_sysctls() -> None:
+    toggles = {**dict.fromkeys(NAMES, True), "sysctls": False}
+    enabled, reasons = resolve(toggles, "server", facts("writable"))
+    assert "kernel_defaults" not in enabled
+    assert reasons[0]["control"] == "kernel_defaults"
+
+
+def test_an_unknown_control_is_named() -> None:
+    with pytest.raises(HoldfastError, match="sysctl"):
+        resolve({"sysctl": True}, "server", facts())

@@ -1,0 +1,170 @@
+"""Preflight: every check as a table; and the readers on a tree of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.host import facts as reader
+from ansible_collections.holdfast.k3s.plugins.module_utils.host import preflight
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.listening import parse_sockets
+
+OPTIONS: dict[str, Any] = {
+    "version": "v1.36.3+k3s1",
+    "node_name": "box",
+    "min_free_mb": 1024,
+    "min_memory_mb": 900,
+    "max_clock_skew": 300,
+    "reference_time": 1000.0,
+}
+GOOD: dict[str, Any] = {
+    "os": {"id": "debian", "like": "", "version": "12", "name": "Debian 12"},
+    "machine": "x86_64",
+    "arch": "amd64",
+    "systemd": True,
+    "cgroup": "v2",
+    "controllers": ["cpu", "cpuset", "io", "memory", "pids"],
+    "modules": {"overlay": "loaded", "br_netfilter": "unknown"},
+    "listeners": [],
+    "free_mb": 9000,
+    "memory_mb": 4000,
+    "default_route": True,
+    "time": 1001.0,
+    "rivals": [],
+    "firewalls": [],
+    "selinux_enforcing": False,
+    "selinux_policy": False,
+    "pinned_node_name": "",
+    "installed": "",
+}
+
+
+def listener(process: str, cgroup: str = "0::/user.slice") -> dict[str, Any]:
+    """A process on the API server's port."""
+    return {"port": 6443, "pid": 42, "process": process, "cgroup": cgroup}
+
+
+def test_a_good_host_has_no_finding() -> None:
+    assert preflight.check(GOOD, OPTIONS) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "words"),
+    [
+        (
+            {"os": {"id": "alpine", "like": "", "version": "3", "name": "Alpine"}},
+            "os",
+            "not a supported system",
+        ),
+        ({"os": {"id": "ubuntu", "like": "debian", "version": "18.04", "name": "U"}}, "os", "too old"),
+        ({"systemd": False}, "os", "systemd"),
+        ({"arch": "", "machine": "riscv64"}, "arch", "riscv64"),
+        ({"cgroup": "v1"}, "cgroup", "k3s_allow_cgroup_v1"),
+        ({"controllers": ["cpu", "cpuset", "pids"]}, "cgroup", "memory"),
+        ({"modules": {"overlay": "missing"}}, "modules", "overlay"),
+        ({"listeners": [listener("nginx")]}, "ports", r"6443 is taken by nginx \(PID 42\)"),
+        ({"free_mb": 10}, "disk", "only 10 MB"),
+        ({"memory_mb": 500}, "memory", "500 MB"),
+        ({"time": 5000.0}, "clock", "4000 s ahead of"),
+        ({"time": 1.0}, "clock", "999 s behind"),
+        ({"pinned_node_name": "old"}, "node_name", "k3s_node_name: old"),
+        ({"firewalls": ["ufw"]}, "firewall", "ufw allow 6443/tcp"),
+        ({"rivals": ["kubelet"]}, "runtimes", "one Kubernetes"),
+        ({"selinux_enforcing": True}, "selinux", "k3s-selinux"),
+        ({"default_route": False}, "network", "no default route"),
+        ({"installed": "v1.37.1+k3s1"}, "version", "older"),
+        ({"installed": "v1.34.1+k3s1"}, "version", "skips a minor"),
+    ],
+)
+def test_each_problem_is_named_with_its_fix(changes: dict[str, Any], check: str, words: str) -> None:
+    findings = preflight.check({**GOOD, **changes}, OPTIONS)
+    assert [finding.check for finding in findings if not finding.warning] == [check]
+    import re
+
+    assert re.search(words, findings[0].text())
+    assert "Fix: " in findings[0].text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        ({"cgroup": "v1"}, {"allow_cgroup_v1": True}),
+        ({"rivals": ["docker"]}, {}),
+        ({"firewalls": ["ufw"]}, {"firewall_configured": True}),
+        ({"listeners": [listener("k3s-server", "0::/system.slice/k3s.service")]}, {}),
+        ({"listeners": [listener("exe", "1:name=systemd:/system.slice/k3s.service\n")]}, {}),
+        ({"installed": "v1.36.0+k3s1"}, {}),
+        ({"installed": "v1.35.4+k3s1"}, {}),
+        ({"pinned_node_name": "box"}, {}),
+    ],
+)
+def test_what_does_not_stop_the_run(changes: dict[str, Any], options: dict[str, Any]) -> None:
+    findings = preflight.check({**GOOD, **changes}, {**OPTIONS, **options})
+    assert [finding for finding in findings if not finding.warning] == []
+
+
+def test_a_skipped_check_still_warns_and_all_problems_come_at_once() -> None:
+    bad = {**GOOD, "free_mb": 1, "memory_mb": 1}
+    assert len(preflight.check(bad, OPTIONS)) == 2
+    found = preflight.check(bad, OPTIONS, skip=["disk"])
+    assert [(finding.check, finding.warning) for finding in found] == [("memory", False), ("disk", True)]
+
+
+@pytest.mark.parametrize("name", ["Box", "localhost", "a_b", "-a"])
+def test_names_that_kubernetes_refuses(name: str) -> None:
+    assert preflight.check(GOOD, {**OPTIONS, "node_name": name})[0].check == "node_name"
+
+
+def test_sockets_are_read_from_proc() -> None:
+    text = (
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+        "   0: 0100007F:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1\n"
+        "   1: 0100007F:192B 00000000:0000 01 00000000:00000000 00:00000000 00000000     0        0 778 1\n"
+    )
+    assert parse_sockets(text, {6443}) == {"777": 6443}
+
+
+@pytest.mark.parametrize(
+    ("mounts", "expected"),
+    [
+        ("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n", "v2"),
+        ("tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n", "v1"),
+        ("proc /proc proc rw 0 0\n", "none"),
+    ],
+)
+def test_cgroup(mounts: str, expected: str) -> None:
+    assert reader.cgroup(mounts) == expected
+
+
+def test_sysctl_states(tmp_path: Path) -> None:
+    path = tmp_path / "proc/sys/vm/overcommit_memory"
+    path.parent.mkdir(parents=True)
+    path.write_text("0\n")
+    name = "vm.overcommit_memory"
+    assert reader.sysctl_state(name, "0", tmp_path) == "ok"
+    assert reader.sysctl_state(name, "1", tmp_path) == "writable"
+    assert path.read_text().strip() == "0", "the probe writes back what was there"
+    assert "container" in reader.sysctl_state(name, "0", tmp_path, container=True)
+    assert reader.sysctl_state("no.such", "1", tmp_path) == "no such file or directory"
+
+
+def test_small_readers() -> None:
+    release = reader.os_release(
+        'ID=rocky\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\nPRETTY_NAME="Rocky 9"\n'
+    )
+    assert (release["version"], preflight.family(release)) == ("9.4", "rhel")
+    assert reader.memory_mb("MemTotal:  2000000 kB\n") == 2048
+    assert reader.default_route("Iface Destination\neth0 00000000 x\n") is True
+    assert reader.default_route("Iface Destination\neth0 0000000A x\n") is False
+    assert reader.firewalls({"firewalld.service"}, "ENABLED=yes\n") == ["firewalld", "ufw"]
+
+
+def test_the_node_name_is_pinned_once_there_is_data(tmp_path: Path) -> None:
+    config = tmp_path / "etc/rancher/k3s/config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("node-name: 'old'\n")
+    assert reader.pinned_node_name(tmp_path) == ""
+    (tmp_path / "var/lib/rancher/k3s/server/db").mkdir(parents=True)
+    assert reader.pinned_node_name(tmp_path) == "old"
