@@ -30,7 +30,16 @@ func init() {
 		"check-config": func(args []string) int {
 			return checkconfig.Command(dataDir(), os.Stdout)
 		},
+		"token":           tokenCommand,
+		"secrets-encrypt": encryptCommand,
+		"etcd-snapshot":   snapshotCommand,
 		"certificate": func(args []string) int {
+			if len(args) == 0 {
+				return topics("certificate", "Manage K3s certificates", "check", "rotate")
+			}
+			if args[0] != "check" && args[0] != "rotate" {
+				return unknownTopic(args[0])
+			}
 			return report(certcheck.Command(dataDir(), args, os.Stdout))
 		},
 	}

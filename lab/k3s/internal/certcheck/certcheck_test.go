@@ -144,7 +144,7 @@ func TestRotateKeepsACopy(t *testing.T) {
 
 func TestUnknownServiceIsNamed(t *testing.T) {
 	_, err := selectServices([]string{"admin,nosuch"})
-	if err == nil || err.Error() != "nosuch is not a recognized service" {
+	if err == nil || err.Error() != "service nosuch is not recognized" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -21,8 +21,6 @@ type Entry struct {
 	ExpiryTime   time.Time
 	ResidualTime time.Duration
 	Status       string
-
-	path string
 }
 
 // Report is what `certificate check -o json` prints.
@@ -71,7 +69,6 @@ func inspectPEM(path string, text []byte, now time.Time) ([]Entry, error) {
 			ExpiryTime:   certificate.NotAfter,
 			ResidualTime: certificate.NotAfter.Sub(now),
 			Status:       status(certificate, now),
-			path:         path,
 		})
 	}
 	return entries, nil

@@ -1,7 +1,6 @@
 package certcheck
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -22,11 +21,8 @@ func (l *stringList) Set(value string) error {
 	return nil
 }
 
-// Command runs `k3s certificate ARGS…` against the data directory; tables and JSON go to out.
+// Command runs `k3s certificate check|rotate …` (args: the subcommand and what follows) against the data directory; tables and JSON go to out.
 func Command(dataDir string, args []string, out io.Writer) error {
-	if len(args) == 0 {
-		return errors.New("certificate needs a subcommand: check or rotate")
-	}
 	flags := flag.NewFlagSet("certificate "+args[0], flag.ContinueOnError)
 	var services stringList
 	var format string
@@ -54,9 +50,7 @@ func Command(dataDir string, args []string, out io.Writer) error {
 			return err
 		}
 		return Print(out, report, format)
-	case "rotate":
-		return Rotate(dataDir, selected, time.Now())
 	default:
-		return fmt.Errorf("unknown certificate subcommand '%s': check or rotate", args[0])
+		return Rotate(dataDir, selected, time.Now())
 	}
 }

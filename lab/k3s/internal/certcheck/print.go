@@ -39,13 +39,13 @@ func logEntries(report Report) {
 		expiry := entry.ExpiryTime.Format(time.RFC3339)
 		switch entry.Status {
 		case "EXPIRED":
-			logrus.Errorf("%s: certificate %s (%s) expired at %s", entry.path, entry.Subject, usage, expiry)
+			logrus.Errorf("%s: certificate %s (%s) expired at %s", entry.Filename, entry.Subject, usage, expiry)
 		case "NOT YET VALID":
-			logrus.Errorf("%s: certificate %s (%s) is not yet valid", entry.path, entry.Subject, usage)
+			logrus.Errorf("%s: certificate %s (%s) is not yet valid", entry.Filename, entry.Subject, usage)
 		case "WARNING":
-			logrus.Warnf("%s: certificate %s (%s) will expire within 120 days at %s", entry.path, entry.Subject, usage, expiry)
+			logrus.Warnf("%s: certificate %s (%s) will expire within 120 days at %s", entry.Filename, entry.Subject, usage, expiry)
 		default:
-			logrus.Infof("%s: certificate %s (%s) is ok, expires at %s", entry.path, entry.Subject, usage, expiry)
+			logrus.Infof("%s: certificate %s (%s) is ok, expires at %s", entry.Filename, entry.Subject, usage, expiry)
 		}
 	}
 }

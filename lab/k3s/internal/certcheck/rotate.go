@@ -13,7 +13,6 @@ import (
 
 // Rotate keeps a copy of server/tls and removes the leaf certificates of the services: the next start makes new ones.
 func Rotate(dataDir string, services []string, now time.Time) error {
-	logrus.Info("Server detected, rotating agent and server certificates")
 	tls := filepath.Join(dataDir, "server", "tls")
 	backup := fmt.Sprintf("%s-%d", tls, now.Unix())
 	if err := copyTree(tls, backup); err != nil {

@@ -45,7 +45,7 @@ func selectServices(given []string) ([]string, error) {
 				continue
 			}
 			if _, known := leafFiles[name]; !known {
-				return nil, fmt.Errorf("%s is not a recognized service", name)
+				return nil, fmt.Errorf("service %s is not recognized", name)
 			}
 			names = append(names, name)
 		}

@@ -78,6 +78,13 @@ func (r *run) kernel(options map[string]string) {
 		state, _ := r.option(options, name)
 		r.line("- CONFIG_%s: %s", name, state)
 	}
+	for _, part := range drivers {
+		r.line("- %s:\n  - %q:", part.group, part.driver)
+		for _, name := range part.options {
+			state, _ := r.option(options, name)
+			r.line("    - CONFIG_%s: %s", name, state)
+		}
+	}
 	r.line("")
 }
 

@@ -12,7 +12,7 @@ import (
 const minRootMaxKeys = 10000
 
 // binaries are the tools that must lie in data/current/bin.
-var binaries = []string{"k3s", "containerd", "containerd-shim-runc-v2", "runc", "kubectl", "ctr", "crictl", "cni"}
+var binaries = []string{"k3s", "containerd", "containerd-shim-runc-v2", "kubectl", "ctr", "crictl"}
 
 func (r *run) binaries(directory string) {
 	r.line("")
@@ -97,7 +97,11 @@ func (r *run) cgroups() {
 	for _, entry := range entries {
 		mounted = append(mounted, strings.Split(entry.Name(), ",")...)
 	}
-	r.controllers("V1", mounted)
+	version := "V1"
+	if _, err := os.Stat("/sys/fs/cgroup/unified"); err == nil {
+		version = "Hybrid"
+	}
+	r.controllers(version, mounted)
 }
 
 func (r *run) controllers(version string, present []string) {
@@ -105,13 +109,13 @@ func (r *run) controllers(version string, present []string) {
 	for _, name := range present {
 		have[name] = true
 	}
-	for _, name := range []string{"cpu", "cpuset", "memory"} {
+	for _, name := range []string{"cpuset", "memory"} {
 		if !have[name] {
 			r.fail("- cgroup hierarchy: %s", r.red("cgroups "+version+" mounted, "+name+" controller missing"))
 			return
 		}
 	}
-	r.pass("- cgroup hierarchy: %s", r.green("cgroups "+version+" mounted, cpu|cpuset|memory controllers status: good"))
+	r.pass("- cgroup hierarchy: %s", r.green("cgroups "+version+" mounted, cpuset|memory controllers status: good"))
 }
 
 // apparmor reports the state of AppArmor where the kernel has it on.

@@ -61,6 +61,9 @@ func (s *server) describe(ctx context.Context, client *kubernetes.Clientset) err
 	if _, err := client.CoreV1().Nodes().Patch(ctx, s.node.name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		return err
 	}
+	if err := s.annotateEncryption(ctx, client); err != nil {
+		return err
+	}
 	if err := s.publishDNS(ctx, client); err != nil {
 		return err
 	}

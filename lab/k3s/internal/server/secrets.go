@@ -110,3 +110,6 @@ func randomHex(bytes int) (string, error) {
 	}
 	return hex.EncodeToString(raw), nil
 }
+
+// trimmedPassword is the password of a token file.
+func trimmedPassword(content []byte) string { return Password(strings.TrimSpace(string(content))) }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"k8s.io/client-go/kubernetes"
 
 	"holdfast/lab/k3s/internal/deploy"
 )
@@ -51,7 +50,3 @@ func (s *server) retry(what string, work func(context.Context) error) {
 		}
 	}()
 }
-
-func (s *server) startNetworkPolicies(*kubernetes.Clientset) {}
-func (s *server) prepareEncryption() error                   { return nil }
-func (s *server) encrypts() bool                             { return false }
