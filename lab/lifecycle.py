@@ -119,7 +119,7 @@ def _create(name: str, image: str) -> record.Record:
         mounts.append(f"--volume={state / 'volumes' / folder}:{target}")
     podman.podman([
         "create", f"--name={podman.PREFIX}{name}", f"--hostname={name}", *podman.HOST_FLAGS,
-        f"--ip={known.address}", f"--publish=127.0.0.1:{known.port}:22",
+        f"--ip={known.address}", f"--mac-address={known.mac()}", f"--publish=127.0.0.1:{known.port}:22",
         f"--label={podman.LABEL}={CHECKOUT}", f"--label={podman.LABEL}.address={known.address}",
         *mounts, image,
     ])  # fmt: skip

@@ -26,6 +26,10 @@ class Record:
     address: str
     image: str
 
+    def mac(self) -> str:
+        """Return the hardware address for life: with a new one at each boot the neighbours look for the old one."""
+        return "02:" + ":".join(f"{byte:02x}" for byte in b"H" + ipaddress.ip_address(self.address).packed)
+
     def save(self) -> None:
         """Write the record into the host's state directory."""
         path = host_state(self.name) / "host.json"
