@@ -176,6 +176,11 @@ checks:
   description: The final look with other eyes, one entry for each of unit, api, runtime, node, kubelet.
   returned: when not in check mode
   type: dict
+journal:
+  description: The last 50 lines of k3s in the journal, secrets taken out.
+  returned: when something was found
+  type: list
+  elements: str
 seconds:
   description: Seconds until the cause was known (C(detect)) and in all (C(total)).
   returned: success

@@ -20,6 +20,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.evidence import Bundle, prune
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import Context, run
 from ansible_collections.holdfast.k3s.plugins.module_utils.node import ladder, verify
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.act import Actor
@@ -44,6 +45,7 @@ class Recovery:
         )
         self.actor = Actor(commands, paths, options, clock)
         self.findings: list[Finding] = []
+        self.journal: list[str] = []
         self.bundle: str | None = None
         self.bundle_error: EvidenceError | None = None
         self.began = clock.monotonic()
@@ -62,6 +64,7 @@ class Recovery:
     def plan(self, facts: Facts) -> list[Action]:
         """Diagnosis and plan; evidence is written as soon as something serious was found."""
         self.findings, actions = ladder.plan(facts, self.options)
+        self.journal = [redact_text(line) for line in look(facts, "journal.lines", [])]
         self._found = {one.cause for one in self.findings}
         self.detected_after = round(self.clock.monotonic() - self.began, 2)
         if not self.check_mode and (actions or self.serious(self.findings)):
@@ -223,6 +226,8 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
             evidence=one.evidence,
         )
     envelope.evidence = envelope.evidence or one.bundle
+    if one.findings:
+        envelope.extra["journal"] = one.journal
     if check_mode:
         envelope.extra.update(
             findings=[finding.as_dict() for finding in one.findings],

@@ -1,0 +1,145 @@
+"""The registry stops, loses content, or is not reached as configured; pods wait for images that nobody has."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from harness import done, module, ready, score, wait
+
+from lab.host import LabHost
+
+NAMESPACE = "fault-images"
+IMAGE = "localhost:5000/lab/redis:7"
+STORE = "/var/lib/docker-registry/docker/registry/v2"
+HOSTS = "/var/lib/rancher/k3s/agent/etc/containerd/certs.d/localhost:5000/hosts.toml"
+
+
+def deployment(name: str, image: str) -> bytes:
+    """A Deployment of one pod that always pulls."""
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "Always",
+        "command": ["sleep", "100000"],
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 999, "allowPrivilegeEscalation": False},
+    }
+    return json.dumps(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+                },
+            },
+        }
+    ).encode()
+
+
+def kubectl(host: LabHost, *args: str, stdin: bytes | None = None, check: bool = True) -> str:
+    return host.sudo(["/usr/local/bin/k3s", "kubectl", *args], stdin=stdin, check=check).out
+
+
+def waiting(host: LabHost, name: str) -> bool:
+    """The pod is in ImagePullBackOff or ErrImagePull."""
+    out = kubectl(host, "get", "pods", "-n", NAMESPACE, "-l", f"app={name}", "--no-headers")
+    return "ImagePull" in out
+
+
+def running(host: LabHost, name: str) -> bool:
+    out = kubectl(host, "get", "pods", "-n", NAMESPACE, "-l", f"app={name}", "--no-headers")
+    return " Running " in f" {out} "
+
+
+@pytest.fixture
+def apps(host: LabHost) -> Iterator[LabHost]:
+    """A namespace of its own, gone afterwards; the registry serves before and after."""
+    host.sudo(["systemctl", "start", "docker-registry"])
+    kubectl(host, "create", "namespace", NAMESPACE, check=False)
+    yield host
+    host.sudo(["systemctl", "start", "docker-registry"])
+    kubectl(host, "delete", "namespace", NAMESPACE, "--wait=true", "--timeout=90s", check=False)
+
+
+def recover(host: LabHost, **options: Any) -> dict[str, Any]:
+    """registry_recover for this test's namespace."""
+    result = module(host, "registry_recover", namespaces=[NAMESPACE], **options)
+    assert not result["failed"], result.get("msg")
+    return result
+
+
+def scored(fault: str, result: dict[str, Any], cause: str, began: float) -> None:
+    """A line of the table in k3s_recover's form."""
+    seconds = {"total": round(time.monotonic() - began, 1)}
+    score(fault, {**result, "seconds": seconds}, f"registry: {cause}")
+
+
+@pytest.mark.req("SN-36", "SN-37", "SN-38")
+def test_registry_stopped(apps: LabHost) -> None:
+    host = apps
+    host.sudo(["systemctl", "stop", "docker-registry"])
+    kubectl(host, "apply", "-f", "-", stdin=deployment("stopped", IMAGE))
+    wait("the pod waits for its image", lambda: waiting(host, "stopped"), 90)
+    seen = module(host, "registry_info", namespaces=[NAMESPACE])
+    assert seen["answers"] is False and seen["failing"][0]["cause"] == "REGISTRY-DOWN"
+    began = time.monotonic()
+    result = recover(host)
+    scored("registry stopped", result, "REGISTRY-DOWN", began)
+    assert result["verified"], result
+    assert done(result)[0] == "restart_registry"
+    assert running(host, "stopped")
+    again = recover(host)
+    assert again["verified"] and not again["changed"]
+
+
+def test_blob_lost(apps: LabHost) -> None:
+    """The registry still answers HEAD from its cache: only reading the bytes tells."""
+    host = apps
+    kubectl(host, "apply", "-f", "-", stdin=deployment("blob", IMAGE))
+    wait("the pod runs", lambda: running(host, "blob"), 120)
+    before = module(host, "registry_info", namespaces=[NAMESPACE])
+    assert before["missing"] == [], before
+    largest = f"find {STORE}/blobs -name data -size +20k -printf '%s %p\\n' | sort -n | tail -1 | cut -d' ' -f2"
+    link = f"{STORE}/repositories/lab/redis/_layers/sha256"
+    script = (
+        f"for d in $(ls {link}); do f={STORE}/blobs/sha256/$(echo $d | cut -c1-2)/$d/data; "
+        "[ -f $f ] && stat -c '%s %n' $f; done | sort -n | tail -1 | cut -d' ' -f2 | xargs rm -v"
+    )
+    assert host.sudo(["sh", "-c", script]).out, largest
+    seen = module(host, "registry_info", namespaces=[NAMESPACE])
+    assert seen["missing"] == [IMAGE] and seen["images"][IMAGE]["cause"] == "BLOB-MISSING"
+    began = time.monotonic()
+    result = recover(host)
+    scored("registry lost a blob", result, "BLOB-MISSING", began)
+    assert result["verified"], result
+    assert "push_image" in done(result) and result["pulled"] == {IMAGE: "ok"}
+    assert not recover(host)["changed"]
+
+
+def test_hosts_toml_wrong(apps: LabHost) -> None:
+    host = apps
+    host.sudo(["sed", "-i", "s/localhost:5000/localhost:5999/g", HOSTS])
+    began = time.monotonic()
+    result = recover(host)
+    scored("wrong hosts.toml", result, "HOSTS-TOML", began)
+    assert done(result) == ["rewrite_hosts"] and result["verified"], result
+    assert "5999" not in host.read(HOSTS)
+    wait("node Ready", lambda: ready(host), 60)
+
+
+def test_misspelt_name_is_for_a_person(apps: LabHost) -> None:
+    host = apps
+    kubectl(host, "apply", "-f", "-", stdin=deployment("typo", "localhost:5000/lab/rediss:7"))
+    wait("the pod waits for its image", lambda: waiting(host, "typo"), 90)
+    result = recover(host)
+    verdict = result["images"]["localhost:5000/lab/rediss:7"]
+    assert verdict["cause"] == "TYPO" and "lab/redis" in verdict["fix"]
+    assert done(result) == [] and result["verified"] is False
