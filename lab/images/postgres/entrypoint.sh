@@ -44,6 +44,7 @@ run_scripts() {
     case $script in
       *.sh)
         echo "running $script"
+        # shellcheck disable=SC1090 # the administrator's own script
         if [ -x "$script" ]; then "$script"; else . "$script"; fi
         ;;
       *.sql) echo "running $script"; query --dbname "$POSTGRES_DB" -f "$script" ;;
