@@ -125,7 +125,7 @@ func (i *Importer) importFile(ctx context.Context, path string) (int, error) {
 		return 0, err
 	}
 	defer reader.Close()
-	arguments := []string{"--address", i.socket, "-n", namespace, "images", "import", "--all-platforms", "--digests", "-"}
+	arguments := []string{"--address", i.socket, "-n", namespace, "images", "import", "--local", "--all-platforms", "-"}
 	command := exec.CommandContext(ctx, i.ctr, arguments...)
 	command.Stdin = reader
 	output, err := command.CombinedOutput()
@@ -136,13 +136,12 @@ func (i *Importer) importFile(ctx context.Context, path string) (int, error) {
 	return len(names), i.pin(ctx, names)
 }
 
-// importedNames reads ctr's report: one line for each image, its name first.
+// importedNames reads ctr's report: "unpacking NAME (DIGEST)...done" for each image.
 func importedNames(output string) []string {
 	var names []string
-	for _, line := range strings.FieldsFunc(output, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "unpacking ")
-		name, _, _ := strings.Cut(line, " ")
-		if strings.ContainsAny(name, "/") && strings.ContainsAny(name, ":@") {
+	for _, line := range strings.Split(output, "\n") {
+		if rest, found := strings.CutPrefix(strings.TrimSpace(line), "unpacking "); found {
+			name, _, _ := strings.Cut(rest, " ")
 			names = append(names, name)
 		}
 	}
