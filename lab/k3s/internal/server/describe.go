@@ -53,7 +53,6 @@ func (s *server) describe(ctx context.Context, client *kubernetes.Clientset) err
 			"beta.kubernetes.io/instance-type":      "k3s",
 		},
 		"annotations": annotations,
-		"finalizers":  []string{"wrangler.cattle.io/node"},
 	}})
 	if err != nil {
 		return err

@@ -21,8 +21,8 @@ import (
 	"holdfast/lab/k3s/internal/version"
 )
 
-// stopGrace is how long a component may take to end before it is killed.
-const stopGrace = 10 * time.Second
+// stopGrace is how long a component may take to end before it is killed. All state is in the datastore and on disk.
+const stopGrace = 3 * time.Second
 
 // server is one run of `k3s server`.
 type server struct {
@@ -143,14 +143,17 @@ func (s *server) start(spec supervise.Spec) error {
 	return nil
 }
 
-// stop ends the components in the reverse order of their start. Containers stay: their shims are no children.
+// stop ends the components, all at once: an orderly end of one would wait for the next in vain. Containers stay: their
+// shims are no children.
 func (s *server) stop() {
 	s.end()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for i := len(s.processes) - 1; i >= 0; i-- {
-		s.processes[i].Stop(stopGrace)
+	var group sync.WaitGroup
+	for _, process := range s.processes {
+		group.Go(func() { process.Stop(stopGrace) })
 	}
+	group.Wait()
 }
 
 // refuseUnsupported names what the stand-in does not do, before anything is written.
