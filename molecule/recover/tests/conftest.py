@@ -97,7 +97,7 @@ class Space:
         """Dead pods by the hundred: see seed_pods.py."""
         script = (Path(__file__).parent / "seed_pods.py").read_bytes()
         self.host.put("/tmp/holdfast-seed-pods.py", script)
-        self.kubectl("delete", "replicaset", "seed", "--ignore-not-found", "--cascade=orphan")
+        self.kubectl("delete", "configmap", "seed", "--ignore-not-found", "--cascade=orphan")
         self.host.sudo(["/usr/bin/python3", "/tmp/holdfast-seed-pods.py", self.name, *wanted], timeout=300)
 
 

@@ -1,7 +1,7 @@
 """Make dead pods by the thousand. Runs on the host:  seed_pods.py NAMESPACE CLASS=COUNT…
 
-The pods belong to a ReplicaSet that wants none, and to a scheduler that does not exist, so no kubelet ever sees them:
-what is left is exactly the bookkeeping that piles up on a real node.
+The pods wait for a scheduler that does not exist, so no kubelet ever sees them, and belong to an object that no controller
+works for, so nothing but the reaper removes them: exactly the bookkeeping that piles up on a real node.
 """
 
 from __future__ import annotations
@@ -22,26 +22,11 @@ CONTAINERS = [{"name": "c", "image": IMAGE, "env": [{"name": "SEED_PASSWORD", "v
 
 
 def main(namespace: str, wanted: dict[str, int]) -> None:
-    """Create the owner and the pods, then give the pods their status."""
+    """Create an owner and the pods, then give the pods their status."""
     config.load_kube_config("/etc/rancher/k3s/k3s.yaml")
-    api, apps = client.ApiClient(pool_threads=16), client.AppsV1Api()
-    api.configuration.connection_pool_maxsize = 16
-    core = client.CoreV1Api(api)
-    template = {"metadata": {"labels": {"app": "seed"}}, "spec": {"containers": CONTAINERS}}
-    body = {
-        "apiVersion": "apps/v1",
-        "kind": "ReplicaSet",
-        "metadata": {"name": "seed"},
-        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "seed"}}, "template": template},
-    }
-    owner = apps.create_namespaced_replica_set(namespace, body).metadata.uid
-    reference = {
-        "apiVersion": "apps/v1",
-        "kind": "ReplicaSet",
-        "name": "seed",
-        "uid": owner,
-        "controller": True,
-    }
+    core = client.CoreV1Api()
+    owner = core.create_namespaced_config_map(namespace, {"metadata": {"name": "seed"}}).metadata.uid
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "seed", "uid": owner, "controller": True}
 
     def make(item: tuple[str, dict[str, Any]]) -> None:
         name, status = item
