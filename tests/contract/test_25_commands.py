@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -50,8 +50,8 @@ def test_certificates_as_json(k3s: K3s) -> None:
         assert set(entry) == CERTIFICATE_KEYS
         assert entry["Status"] == "OK", entry
         assert isinstance(entry["ResidualTime"], int)
-        expiry = datetime.fromisoformat(entry["ExpiryTime"])
-        assert expiry - datetime.now(UTC) > timedelta(days=120)
+        expiry = datetime.fromisoformat(entry["ExpiryTime"].replace("Z", "+00:00"))
+        assert expiry - datetime.now(timezone.utc) > timedelta(days=120)
     assert "Server detected, checking agent and server certificates" in answer.err
 
 
