@@ -121,7 +121,7 @@ def _create(name: str, image: str) -> record.Record:
         "create", f"--name={podman.PREFIX}{name}", f"--hostname={name}", *podman.HOST_FLAGS,
         f"--ip={known.address}", f"--mac-address={known.mac()}", f"--publish=127.0.0.1:{known.port}:22",
         f"--label={podman.LABEL}={CHECKOUT}", f"--label={podman.LABEL}.address={known.address}",
-        *mounts, image,
+        *mounts, image, *podman.HOST_COMMAND,
     ])  # fmt: skip
     podman.podman(["cp", "--archive=false", "-", f"{podman.PREFIX}{name}:/"], stdin=_seed())
     known.save()

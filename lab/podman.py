@@ -24,6 +24,14 @@ HOST_FLAGS = (
     "--stop-timeout=60",
 )
 
+# On a hybrid hierarchy podman lays the machine's whole systemd hierarchy over the container's own part of it. Every host's systemd
+# would then rule one common tree and prune its neighbours' groups, so the upper mount goes before systemd starts.
+HOST_COMMAND = (
+    "/bin/sh",
+    "-c",
+    'g=/sys/fs/cgroup/systemd; [ "$(grep -c " $g " /proc/self/mountinfo)" -lt 2 ] || umount --lazy $g; exec /sbin/init',
+)
+
 
 def podman(
     args: Sequence[str], *, check: bool = True, timeout: float = 120, stdin: bytes | None = None
