@@ -30,7 +30,8 @@ def resolve(image: str, policy: Mapping[str, Any]) -> str:
         return full
     tag = tag_of(full)
     if not tag and policy.get("tag"):
-        return f"{full}:{policy['tag']}"
+        tag = str(policy["tag"])
+        full = f"{full}:{tag}"
     if policy.get("channel_tag") and tag in policy.get("moving_tags", []):
         return f"{full[: -len(tag)]}{policy['channel_tag']}"
     return full

@@ -64,7 +64,8 @@ def render(app: Mapping[str, Any]) -> Rendered:
     steps += _steps("storage", [*volumes.claims(app), *network.policies(app)])
     for service in app["data_services"].values():
         objects, follow = common.objects(app, service)
-        steps += _steps("data", objects)
+        # Claims come a phase earlier: a pod that is scheduled before its claim exists is put aside for minutes.
+        steps += [Step("storage" if o["kind"] == "PersistentVolumeClaim" else "data", o) for o in objects]
         declared = {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in follow}
         normalized, _ = normalize_jobs(app, {"jobs": declared})
         steps += _steps("data-jobs", [jobs.job(app, job) for job in normalized.values()])

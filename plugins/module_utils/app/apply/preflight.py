@@ -19,6 +19,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError
 
 CONNECT_SECONDS = 5
+# Whether it is installed; under load it may not answer for a while, and the autoscaler just waits.
+_METRICS = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
 _FLOOR = (1, 28)
 
 
@@ -60,9 +62,7 @@ def gather(client: Client, namespace: str, expects: Mapping[str, Any]) -> Cluste
         "secrets": lambda: _secrets(client, namespace, expects.get("secrets") or {}),
         "unknown_kinds": lambda: [f"{v} {k}" for v, k in expects.get("kinds", []) if not client.serves(v, k)],
         "endpoints": lambda: {e: _connect(e) for e in expects.get("endpoints", [])},
-        "metrics": lambda: (
-            not expects.get("metrics") or client.serves("metrics.k8s.io/v1beta1", "PodMetrics")
-        ),
+        "metrics": lambda: not expects.get("metrics") or client.get(_METRICS) is not None,
     }
     with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
         for name, value in zip(jobs, pool.map(lambda job: job(), jobs.values())):

@@ -25,7 +25,7 @@ _PATIENCE = {
 }
 _NEVER_PULLED = ("not found", "manifest unknown", "unauthorized", "denied", "no such host")
 CRASHES = 3
-UNSCHEDULABLE_SECONDS = 60
+UNSCHEDULABLE_SECONDS = 120
 
 
 @dataclass(frozen=True)
