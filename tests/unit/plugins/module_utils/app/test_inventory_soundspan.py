@@ -55,7 +55,7 @@ def test_all_in_one_is_root_by_a_recorded_waiver(aio: Release) -> None:
 @pytest.mark.req("SS-01")
 def test_another_mode_is_refused() -> None:
     with pytest.raises(
-        BadValues, match="mode = 'separate': It is not one of modes. Fix: one of: all_in_one, individual"
+        BadValues, match=r"mode = 'separate': It is not one of modes. Fix: one of: all_in_one, individual"
     ):
         Release("soundspan", soundspan_mode="separate")
 
