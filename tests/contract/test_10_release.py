@@ -14,7 +14,7 @@ SITE = f"{{url}}/k3s/{mirror.VERSION.replace('+', '%2B')}"
 
 
 @pytest.mark.parametrize("name", ["k3s", "k3s-airgap-images-amd64.tar.zst", "sha256sum-amd64.txt"])
-def test_mirror_is_laid_out_like_the_release_site(name: str) -> None:
+def test_mirror_is_laid_out_like_the_release_site(k3s: K3s, name: str) -> None:
     with urllib.request.urlopen(f"{SITE.format(url=mirror.url())}/{name}", timeout=10) as answer:
         assert answer.status == 200
         assert int(answer.headers["Content-Length"]) > 100

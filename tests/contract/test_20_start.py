@@ -69,7 +69,7 @@ def test_bundle_is_unpacked_under_its_checksum(k3s: K3s) -> None:
     current = k3s.host.sudo(["readlink", "-f", f"{DATA}/data/current"]).out.strip()
     assert len(current.rsplit("/", 1)[1]) == 64
     found = k3s.host.sudo(["ls", f"{current}/bin"]).out.split()
-    assert {"containerd", "containerd-shim-runc-v2", "runc", "crictl", "ctr", "kubectl"} <= set(found)
+    assert {"containerd", "containerd-shim-runc-v2", "crictl", "ctr", "kubectl"} <= set(found)
 
 
 def test_token_names_the_server_ca(k3s: K3s) -> None:
