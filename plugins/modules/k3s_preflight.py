@@ -28,6 +28,11 @@ options:
     description: Name of the node; the host's name in lower case when empty.
     type: str
     default: ""
+  config_keys:
+    description: Keys of the extra configuration; one that k3s does not know is refused.
+    type: list
+    elements: str
+    default: []
   harden:
     description: Name of each hardening control with V(true) or V(false).
     type: dict
@@ -116,11 +121,13 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import C
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import PreconditionFailed
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.module import run_module
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import controls, facts, preflight
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.config import check_keys
 
 SPEC: dict[str, Any] = {
     "mode": {"type": "str", "choices": ["server", "agent"], "default": "server"},
     "version": {"type": "str", "required": True},
     "node_name": {"type": "str", "default": ""},
+    "config_keys": {"type": "list", "elements": "str", "default": []},
     "harden": {"type": "dict", "default": {}},
     "ports": {
         "type": "list",
@@ -140,6 +147,7 @@ SPEC: dict[str, Any] = {
 
 def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]:
     """Collect, judge, decide on the controls."""
+    check_keys(dict.fromkeys(params["config_keys"], True), params["mode"], "k3s_extra_config")
     found = facts.collect(params["ports"], Commands())
     name = params["node_name"] or found["hostname"].lower()
     findings = preflight.check(found, {**params, "node_name": name}, params["skip"])
