@@ -1,0 +1,245 @@
+"""prepare.sh, swap.sh and cleanup.sh against a real server: the live database is whole at every moment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .server import NASTY, Run, Server, binaries
+
+FULL = os.environ.get("HOLDFAST_FULL") == "1"
+PREPARE_STEPS = ["preflight", "safety", "snapshot", "dump", "rename", "create", "load", "verify", "analyze"]
+STAMPS = (
+    f"20260101T{number // 3600:02d}{number // 60 % 60:02d}{number % 60:02d}Z" for number in range(80000)
+)
+
+
+def stamp() -> str:
+    return next(STAMPS)
+
+
+def backup_of(pg: Server, database: str) -> str:
+    done = pg.script("backup.sh", DATABASES=database)
+    assert done.code == 0, done.text
+    return str(done.result["backup"])
+
+
+def databases(pg: Server) -> set[str]:
+    return set(pg.sql("postgres", "SELECT datname FROM pg_database").splitlines())
+
+
+def ours(pg: Server) -> set[str]:
+    return {name for name in databases(pg) if "__" in name}
+
+
+@pytest.fixture(autouse=True)
+def _tidy(pg: Server) -> Iterator[None]:
+    yield
+    for name in ours(pg):
+        pg.sql("postgres", f'DROP DATABASE IF EXISTS "{name.replace(chr(34), chr(34) * 2)}" WITH (FORCE)')
+
+
+def reseal(backup: Path) -> None:
+    """Make the checksums true again, so that only the changed fact is wrong."""
+    names = [line[66:] for line in (backup / "SHA256SUMS").read_text().splitlines()]
+    lines = [f"{hashlib.sha256((backup / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (backup / "SHA256SUMS").write_text("".join(lines))
+
+
+def swap(pg: Server, database: str, at: str, **env: str) -> Run:
+    return pg.script("swap.sh", DATABASE=database, STAMP=at, **env)
+
+
+@pytest.mark.req("SN-41", "SN-42", "CAP-54", "CAP-55", "BR-08")
+def test_a_restore_and_its_undo_keep_everything(pg: Server) -> None:
+    name = backup_of(pg, NASTY)
+    good = pg.content(NASTY)
+    pg.sql(NASTY, 'DELETE FROM "Ünï Schema"."we ""ird"" \'T\'\ttab" WHERE t < 10; DROP TABLE rls;')
+    damaged = pg.content(NASTY)
+    at = stamp()
+    ready = pg.script("prepare.sh", DATABASE=NASTY, BACKUP=name, STAMP=at)
+    assert ready.code == 0, ready.text
+    assert pg.content(NASTY) == damaged, "preparing must not touch the live database"
+    done = swap(pg, NASTY, at)
+    assert done.code == 0 and done.result["downtime_ms"] < 5000, done.text
+    assert pg.content(NASTY) == good
+    facts = pg.sql(
+        "postgres",
+        "SELECT shobj_description(oid, 'pg_database'), datacl::text FROM pg_database WHERE datname LIKE 'ö%DROP)'",
+    )
+    assert facts.startswith("it's mine|") and "reader=c/" in facts and "=Tc/" not in facts
+    assert pg.sql(NASTY, "SHOW search_path") == '"$user", public, "Ünï Schema"'
+    assert swap(pg, NASTY, at).result["already"] is True
+    back = swap(pg, NASTY, stamp(), MODE="undo")
+    assert back.code == 0, back.text
+    assert pg.content(NASTY) == damaged
+    assert swap(pg, NASTY, stamp(), MODE="undo").code == 65
+    # and for good, so that the other tests find the whole database
+    at = stamp()
+    assert pg.script("prepare.sh", DATABASE=NASTY, BACKUP=name, STAMP=at, SAFETY="skip").code == 0
+    assert swap(pg, NASTY, at).code == 0 and pg.content(NASTY) == good
+
+
+@pytest.mark.parametrize("step", PREPARE_STEPS if FULL else ["safety", "load", "verify"])
+def test_a_restore_killed_while_preparing_leaves_the_live_database_whole(pg: Server, step: str) -> None:
+    name, good, at = backup_of(pg, "shop"), pg.content("shop"), stamp()
+    done = pg.script(
+        "prepare.sh", kill_at=lambda e: e.get("step") == step, DATABASE="shop", BACKUP=name, STAMP=at
+    )
+    assert done.killed and pg.content("shop") == good
+    again = pg.script("prepare.sh", DATABASE="shop", BACKUP=name, STAMP=at)
+    assert again.code == 0, again.text
+    assert swap(pg, "shop", at).code == 0 and pg.content("shop") == good
+
+
+@pytest.mark.parametrize("how", ["script", "server"])
+def test_a_killed_swap_is_completed_by_the_next_run(pg: Server, how: str) -> None:
+    name, good, at = backup_of(pg, "shop"), pg.content("shop"), stamp()
+    assert pg.script("prepare.sh", DATABASE="shop", BACKUP=name, STAMP=at, SAFETY="skip").code == 0
+    for delay in (0.0, 0.02, 0.05, 0.1, 0.2) if FULL else (0.0, 0.05):
+
+        def crash(event: dict[str, object], delay: float = delay) -> None:
+            if event.get("step") == "swap":
+                time.sleep(delay)
+                if how == "server":
+                    pg.crash()
+
+        def kill(event: dict[str, object]) -> bool:
+            return how == "script" and event.get("step") == "swap"
+
+        pg.script("swap.sh", on_event=crash, kill_at=kill, DATABASE="shop", STAMP=at)
+    done = swap(pg, "shop", at)
+    assert done.code == 0, done.text
+    assert pg.content("shop") == good
+    assert {name for name in databases(pg) if name.startswith("shop")} == {"shop", f"shop__before_{at}"}
+
+
+def test_a_fence_that_a_killed_swap_left_is_opened_by_the_cleanup(pg: Server) -> None:
+    backup_of(pg, "shop")
+    pg.sql(
+        "postgres",
+        """ALTER DATABASE shop ALLOW_CONNECTIONS false; COMMENT ON DATABASE shop IS '{"holdfast":"fenced","since":1,"comment":"mine"}'""",
+    )
+    done = pg.script("cleanup.sh")
+    assert done.code == 0 and done.result["changed"] == 1, done.text
+    assert pg.sql("shop", "SELECT count(*) FROM artists") == "200"
+    assert (
+        pg.sql(
+            "postgres", "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'shop'"
+        )
+        == "mine"
+    )
+    pg.sql("postgres", "COMMENT ON DATABASE shop IS NULL")
+
+
+def test_the_cleanup_drops_what_was_kept_long_enough_and_nothing_else(pg: Server) -> None:
+    name = backup_of(pg, "shop")
+    first, second = stamp(), stamp()
+    for at, hours in ((first, "0"), (second, "1")):
+        assert pg.script("prepare.sh", DATABASE="shop", BACKUP=name, STAMP=at, SAFETY="skip").code == 0
+        assert swap(pg, "shop", at, KEEP_HOURS=hours).code == 0
+    pg.sql("postgres", "CREATE DATABASE shop__before_somebodys")
+    time.sleep(1.1)
+    assert pg.script("cleanup.sh").code == 0
+    assert ours(pg) == {f"shop__before_{second}", "shop__before_somebodys"}
+
+
+@pytest.mark.req("SN-41")
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("truncated", "damaged"),
+        ("manifest", "damaged"),
+        ("missing", "there is no backup"),
+        ("foreign", "is of database nothing"),
+        ("empty", "no rows at all"),
+        ("newer", "never goes back a major version"),
+        ("extension", "cannot provide the extensions"),
+    ],
+)
+def test_a_backup_that_does_not_fit_is_refused_and_nothing_is_touched(
+    pg: Server, case: str, says: str
+) -> None:
+    source = "nothing" if case in ("foreign", "empty") else "shop"
+    name, good, before = backup_of(pg, source), pg.content("shop"), databases(pg)
+    home = pg.home / "backups"
+    there = home / "shop" / "20990101T000000Z"
+    shutil.copytree(home / source / name, there)
+    env = {"DATABASE": "shop", "BACKUP": there.name, "STAMP": stamp()}
+    if case == "truncated":
+        victim = max((there / "dump").glob("*.gz"), key=lambda path: path.stat().st_size)
+        victim.write_bytes(victim.read_bytes()[:-1])
+    elif case == "manifest":
+        (there / "manifest.json").unlink()
+    elif case == "missing":
+        env["BACKUP"] = "20200101T000000Z"
+    elif case == "empty":
+        env.update(DATABASE="nothing", BACKUP=name)
+    elif case in ("newer", "extension"):
+        change = (
+            ('"server_version_num" : ', '"server_version_num" : 9')
+            if case == "newer"
+            else ("plpgsql", "flux_core")
+        )
+        victim = there / "facts" / ("database.json" if case == "newer" else "extensions.jsonl")
+        victim.write_text(victim.read_text().replace(*change))
+        reseal(there)
+    try:
+        for path in [there, *there.rglob("*")]:
+            if pg.prefix:
+                shutil.chown(path, "postgres", "postgres")
+        done = pg.script("prepare.sh", **env)
+        assert done.code == 65 and says in done.error, done.text
+        assert databases(pg) == before and pg.content("shop") == good
+    finally:
+        shutil.rmtree(there)
+
+
+def test_a_database_that_is_gone_comes_back(pg: Server) -> None:
+    name, good, at = backup_of(pg, "shop"), pg.content("shop"), stamp()
+    pg.sql("postgres", "DROP DATABASE shop WITH (FORCE)")
+    done = pg.script("prepare.sh", DATABASE="shop", BACKUP=name, STAMP=at)
+    assert done.code == 0, done.text
+    swapped = swap(pg, "shop", at)
+    assert swapped.code == 0 and swapped.result["kept"] == "", swapped.text
+    assert pg.content("shop") == good
+
+
+def test_writers_notice_less_than_five_seconds(pg: Server) -> None:
+    name, at = backup_of(pg, "shop"), stamp()
+    stop, gaps = threading.Event(), []
+
+    def write() -> None:
+        argv = [
+            str(binaries() / "psql"),
+            "-X",
+            "-q",
+            "-c",
+            "INSERT INTO artists SELECT max(id) + 1, 'new' FROM artists",
+        ]
+        last = time.monotonic()
+        while not stop.is_set():
+            done = subprocess.run(argv, env=pg.env(PGDATABASE="shop"), capture_output=True, timeout=30)
+            if done.returncode == 0:
+                gaps.append(time.monotonic() - last)
+                last = time.monotonic()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert pg.script("prepare.sh", DATABASE="shop", BACKUP=name, STAMP=at, SAFETY="skip").code == 0
+        assert swap(pg, "shop", at).code == 0
+        time.sleep(1)
+    finally:
+        stop.set()
+        writer.join()
+    assert len(gaps) > 5 and max(gaps) < 5, f"longest gap between two writes: {max(gaps):.2f} s"
+    pg.sql("shop", "DELETE FROM artists WHERE name = 'new'")
