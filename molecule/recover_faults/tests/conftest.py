@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[3]), str(Path(__file__).parent)]
-from harness import ready, recover, wait
+from harness import ready, recover, wait  # noqa: E402
 
-from lab.host import LabHost
+from lab.host import LabHost  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,11 @@ def test_containerd_metadata_damaged(host: LabHost) -> None:
     host.sudo(["systemctl", "stop", "k3s"])
     host.sudo(["dd", "if=/dev/urandom", f"of={META}", "bs=8192", "count=1", "conv=notrunc"])
     host.sudo(["systemctl", "start", "--no-block", "k3s"])
-    wait("containerd fails", lambda: int(unit(host, "NRestarts")) > 0 or journal_has(host, "containerd exited"), 90)
+    wait(
+        "containerd fails",
+        lambda: int(unit(host, "NRestarts")) > 0 or journal_has(host, "containerd exited"),
+        90,
+    )
     result = recover(host)
     healed(host, "containerd's meta.db damaged", result, "CRI-META-CORRUPT")
     assert "reset_containerd" in done(result)
@@ -127,7 +131,9 @@ def redate(host: LabHost, start_days: float, end_days: float) -> str:
     """Give the administrator's certificate other dates; returns the old one."""
     old = host.read(ADMIN)
     tls = f"{DATA}/server/tls"
-    new = redated(old, host.read(f"{tls}/client-ca.crt"), host.read(f"{tls}/client-ca.key"), start_days, end_days)
+    new = redated(
+        old, host.read(f"{tls}/client-ca.crt"), host.read(f"{tls}/client-ca.key"), start_days, end_days
+    )
     host.put(ADMIN, new, 0o644)
     return old
 
@@ -158,7 +164,9 @@ def test_node_password_changed(host: LabHost) -> None:
     restart(host)
 
     def seen() -> bool:
-        events = host.kubectl(["get", "events", "-A", "--field-selector", "reason=NodePasswordValidationFailed"])
+        events = host.kubectl(
+            ["get", "events", "-A", "--field-selector", "reason=NodePasswordValidationFailed"]
+        )
         return bool(events["items"])
 
     try:

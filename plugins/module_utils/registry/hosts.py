@@ -45,17 +45,28 @@ def effective(certs_d: str, registry: str) -> dict[str, Any]:
     return {"path": str(Path(certs_d, registry, "hosts.toml")), "exists": False, "endpoints": []}
 
 
+def default(registry: str) -> str:
+    """Where containerd goes for a registry without any configuration: plain HTTP on the loopback, else HTTPS."""
+    local = registry.rpartition(":")[0].strip("[]") in ("localhost", "127.0.0.1", "::1")
+    return f"{'http' if local else 'https'}://{registry}"
+
+
 def deviation(registries: dict[str, Any], certs_d: str, registry: str) -> str | None:
-    """How the effective configuration differs from registries.yaml; None when it follows it."""
+    """How the effective configuration differs from registries.yaml; None when it follows it.
+
+    k3s writes no hosts.toml for a registry whose only endpoint is its own default.
+    """
     wanted, used = configured(registries, registry), effective(certs_d, registry)
     if not wanted:
         return None
-    if not used["exists"]:
+    reached = [*used["endpoints"], default(registry)]
+    missing = [one for one in wanted if one not in reached]
+    if missing and not used["exists"]:
         return f"{used['path']} is missing, registries.yaml names {', '.join(wanted)}"
-    missing = [one for one in wanted if one not in used["endpoints"]]
-    if missing:
+    strange = [one for one in used["endpoints"] if one not in (*wanted, default(registry))]
+    if missing or strange:
         return (
-            f"{used['path']} goes to {', '.join(used['endpoints']) or 'nowhere'}, not to {', '.join(missing)}"
+            f"{used['path']} goes to {', '.join(used['endpoints']) or 'nowhere'}, not to {', '.join(wanted)}"
         )
     return None
 
@@ -63,7 +74,4 @@ def deviation(registries: dict[str, Any], certs_d: str, registry: str) -> str | 
 def address(registries: dict[str, Any], certs_d: str, registry: str) -> str:
     """The address to ask for a registry's content: configured first, then effective, then the name itself."""
     found = configured(registries, registry) or effective(certs_d, registry)["endpoints"]
-    if found:
-        return found[0]
-    local = registry.split(":")[0] in ("localhost", "127.0.0.1")
-    return f"{'http' if local else 'https'}://{registry}"
+    return found[0] if found else default(registry)
