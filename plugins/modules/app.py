@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 ---
 module: app
 short_description: Apply an application that is described by values
-version_added: 1.0.0
+version_added: "0.1.0"
 description:
   - Checks O(values) against the schema and the rules of this collection, renders them to Kubernetes objects and applies
     these in one server-side apply pass, in the order of their dependencies, waiting for what the next step needs.
