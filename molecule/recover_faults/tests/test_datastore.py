@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from harness import DATA, DATABASE, FULL, done, healed, recover, refused, start_well, unit, wait
@@ -42,7 +43,7 @@ else:
 
 
 @pytest.fixture
-def stopped(host: LabHost):
+def stopped(host: LabHost) -> Iterator[LabHost]:
     """k3s stopped and its datastore backed up; put back and started at the end."""
     host.sudo(["systemctl", "stop", "k3s"])
     # the log may hold a good copy of the page that a test damages: fold it into the main file first
