@@ -1,0 +1,323 @@
+"""The host's half: compare, plan, judge, and one whole run against an API server made of a dictionary."""
+
+from __future__ import annotations
+
+import copy
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.app import release
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import act, compare, preflight, watch
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import run as run_module
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import from_options
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import FakeClock
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+
+SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
+VALUES: dict[str, Any] = {
+    "name": "hello",
+    "config": {"settings": {"A": "1"}},
+    "secrets": {"keys": {"values": {"TOKEN": "canary-77"}, "generate": {"PASSWORD": 20}}},
+    "claims": {"shared": {"size": "1Gi"}},
+    "services": {
+        "web": {"image": "x/web:1.0", "port": 80, "health": "/", "config": "settings", "resources": SMALL}
+    },
+}
+
+
+class Server:
+    """Just enough of an API server: server-side apply that merges, deletes, lists; workloads are ready at once."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.version = 0
+        self.refuse: dict[str, ApiError] = {}
+
+    def path_for(self, version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
+        return "/".join(part for part in (version.split("/")[0], namespace or "-", kind, name) if part)
+
+    def serves(self, version: str, kind: str) -> bool:
+        return True
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        if path.startswith("/api/v1/namespaces/"):
+            path = f"v1/-/Namespace/{path.rpartition('/')[2]}"
+        return copy.deepcopy(self.objects.get(path))
+
+    def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
+        if path.endswith("/Pod"):
+            return self._pods()
+        return [copy.deepcopy(o) for key, o in sorted(self.objects.items()) if key.startswith(f"{path}/")]
+
+    def apply(
+        self, obj: dict[str, Any], *, field_manager: str, force: bool, dry_run: bool = False
+    ) -> dict[str, Any]:
+        meta = obj["metadata"]
+        path = self.path_for(obj["apiVersion"], obj["kind"], meta.get("namespace"), meta["name"])
+        if path in self.refuse and not force:
+            raise self.refuse[path]
+        before = self.objects.get(path)
+        after = {**copy.deepcopy(before or {}), **copy.deepcopy(obj)}
+        after["metadata"] = {**(before or {}).get("metadata", {}), **copy.deepcopy(meta)}
+        if after != before:
+            self.version += 1
+            after["metadata"].update(resourceVersion=str(self.version), uid=f"uid-{path}", generation=1)
+            if obj["kind"] == "Deployment":
+                after["status"] = {
+                    "observedGeneration": 1,
+                    **dict.fromkeys(
+                        ("replicas", "updatedReplicas", "availableReplicas", "readyReplicas"),
+                        obj["spec"].get("replicas", 1),
+                    ),
+                }
+        if not dry_run:
+            self.objects[path] = after
+        return copy.deepcopy(after)
+
+    def delete(self, path: str, **_: Any) -> None:
+        self.objects.pop(path, None)
+
+    def logs(self, *_: Any, **__: Any) -> str:
+        return "it was canary-77\n"
+
+    def _pods(self) -> list[dict[str, Any]]:
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        return [
+            {"metadata": {"name": "p", "labels": o["spec"]["template"]["metadata"]["labels"]}, "status": ready}
+            for o in self.objects.values()
+            if o["kind"] == "Deployment"
+        ]  # fmt: skip
+
+
+def options(values: dict[str, Any] = VALUES, **more: Any) -> dict[str, Any]:
+    _, rendered, _ = release.build(values)
+    steps = [
+        {"phase": s.phase, "order": s.order, "timeout": s.timeout, "manifest": s.manifest}
+        for s in rendered.steps
+    ]
+    given = {
+        "name": rendered.name, "namespace": rendered.namespace, "objects": steps, "secret_data": rendered.secret_data,
+        "secret_generate": rendered.secret_generate, "state": "present", "prune": True, "prune_data": False,
+        "force_conflicts": False, "preflight": False, "wait": True, "deadline": 60, "expects": {},
+    }  # fmt: skip
+    return {**given, **more}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    found = Server()
+    monkeypatch.setattr(run_module, "_client", lambda params, check_mode: found)
+    monkeypatch.setattr(run_module, "DIRECTORY", "/nonexistent/holdfast")
+    return found
+
+
+def run(given: dict[str, Any], **mode: bool) -> dict[str, Any]:
+    settings = {"check_mode": False, "diff": True, **mode}
+    return run_module.apply_release(given, clock=FakeClock(), **settings).as_dict()
+
+
+def test_first_run_makes_everything_second_run_nothing(server: Server) -> None:
+    first = run(options())
+    assert first["changed"] and first["verified"] is True
+    assert {a["outcome"] for a in first["actions"]} == {"done"}
+    second = run(options())
+    assert not second["changed"] and second["verified"] is True
+    assert second["unchanged"] == second["objects"] == len(first["actions"])
+    assert second["plan"] == second["actions"] == []
+
+
+def test_check_mode_changes_nothing_and_predicts(server: Server) -> None:
+    predicted = run(options(), check_mode=True)
+    assert predicted["changed"] and server.objects == {}
+    assert [a["target"] for a in predicted["plan"]] == [a["target"] for a in run(options())["plan"]]
+    assert not run(options(), check_mode=True)["changed"]
+
+
+def test_a_bare_host_predicts_from_the_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_client", lambda params, check_mode: None)
+    predicted = run(options(), check_mode=True)
+    assert predicted["changed"] and predicted["predicted"]
+    assert len(predicted["plan"]) == predicted["objects"]
+
+
+def test_what_somebody_changed_is_put_back(server: Server) -> None:
+    run(options())
+    server.objects["v1/hello/ConfigMap/settings"]["data"]["A"] = "2"
+    again = run(options())
+    assert [a["target"] for a in again["actions"]] == ["configmap/settings"]
+    assert server.objects["v1/hello/ConfigMap/settings"]["data"]["A"] == "1"
+
+
+def test_a_generated_value_is_made_once_and_no_value_is_shown(server: Server) -> None:
+    first = run(options())
+    kept = server.objects["v1/hello/Secret/keys"]["data"]
+    changed = copy.deepcopy(VALUES)
+    changed["secrets"]["keys"]["values"]["TOKEN"] = "canary-88"
+    second = run(options(changed))
+    assert server.objects["v1/hello/Secret/keys"]["data"]["PASSWORD"] == kept["PASSWORD"]
+    for value in ("canary", kept["PASSWORD"], kept["TOKEN"]):
+        assert value not in str(first) and value not in str(second)
+    assert "(not shown)" in str(second["diff"])
+
+
+def test_prune_takes_what_is_gone_but_not_data(server: Server) -> None:
+    run(options())
+    fewer = {
+        "name": "hello",
+        "services": VALUES["services"] | {"web": {**VALUES["services"]["web"], "config": []}},
+    }
+    plan = {a["target"]: a["kind"] for a in run(options(fewer))["plan"]}
+    assert plan["configmap/settings"] == "prune"
+    assert plan["secret/keys"] == plan["persistentvolumeclaim/shared"] == "keep"
+    assert "v1/hello/ConfigMap/settings" not in server.objects
+    assert "v1/hello/Secret/keys" in server.objects
+    run(options(fewer, prune_data=True))
+    assert "v1/hello/Secret/keys" not in server.objects
+    assert not run(options(fewer))["changed"]
+
+
+@pytest.mark.req("ST-53")
+def test_absent_keeps_the_data(server: Server) -> None:
+    run(options())
+    gone = run(options(state="absent"))
+    assert gone["changed"]
+    assert sorted(o["kind"] for o in server.objects.values()) == [
+        "Namespace",
+        "PersistentVolumeClaim",
+        "Secret",
+    ]
+    run(options(state="absent", prune_data=True))
+    assert server.objects == {}
+
+
+def test_conflicts_are_named_together_with_their_owner(server: Server) -> None:
+    run(options())
+    cause = {"reason": "FieldManagerConflict", "field": ".data.A", "message": 'conflict with "kubectl"'}
+    server.refuse["v1/hello/ConfigMap/settings"] = ApiError(
+        409, "Conflict", "x", {"details": {"causes": [cause]}}
+    )
+    changed = {**VALUES, "config": {"settings": {"A": "3"}}}
+    with pytest.raises(
+        HoldfastError,
+        match=r'configmap/settings: another owner set these fields: \.data\.A \(conflict with "kubectl"\)',
+    ):
+        run(options(changed))
+    assert run(options(changed, force_conflicts=True))["changed"]
+
+
+def test_an_immutable_field_says_what_to_do() -> None:
+    error = ApiError(422, "Invalid", "spec: field is immutable")
+    assert "delete the object first" in act.explain(error)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live", "same"),
+    [
+        ({"cpu": "1000m"}, {"cpu": "1"}, True),
+        ({"a": 1}, {"a": 1, "server": "added"}, True),
+        ({"a": 1}, {"a": 2}, False),
+        ({"a": True}, {"a": 1}, False),
+        ([{"name": "x", "v": 1}], [{"name": "x", "v": 1, "d": 0}], True),
+        ([{"name": "x"}], [{"name": "x"}, {"name": "y"}], False),
+        ([{"name": "a"}, {"name": "b"}], [{"name": "b"}, {"name": "a"}], True),
+        (["a", "b"], ["b", "a"], False),
+        ({"emptyDir": {}}, {"emptyDir": None}, True),
+        ([], None, True),
+        ("1Gi", "1024Mi", True),
+        ("x", None, False),
+    ],
+)
+def test_compare(wanted: Any, live: Any, same: bool) -> None:
+    assert compare.holds(wanted, live) is same
+
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+
+
+def pod(
+    waiting: str = "", message: str = "", *, age: int = 600, restarts: int = 0, init: bool = False
+) -> dict[str, Any]:
+    status = {
+        "name": "web",
+        "restartCount": restarts,
+        "state": {"waiting": {"reason": waiting, "message": message}},
+    }
+    stamp = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    field = "initContainerStatuses" if init else "containerStatuses"
+    return {
+        "metadata": {"name": "web-1", "labels": {"app": "web"}, "creationTimestamp": stamp},
+        "status": {field: [status]},
+    }
+
+
+DEPLOYMENT = {
+    "kind": "Deployment",
+    "metadata": {"name": "web"},
+    "spec": {"selector": {"matchLabels": {"app": "web"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("found", "cause"),
+    [
+        (pod("InvalidImageName", "bad"), "InvalidImageName"),
+        (pod("ImagePullBackOff", "manifest unknown", age=50), "ImagePullBackOff"),
+        (pod("ImagePullBackOff", "connection refused", age=50), ""),
+        (pod("ImagePullBackOff", "connection refused", age=400), "ImagePullBackOff"),
+        (pod("CrashLoopBackOff", restarts=3), "crashed 3 times"),
+        (pod("CrashLoopBackOff", restarts=1), ""),
+        (pod("ContainerCreating"), ""),
+        (pod("CreateContainerConfigError", 'secret "x" not found'), 'secret "x" not found'),
+    ],
+)
+def test_when_waiting_is_pointless(found: dict[str, Any], cause: str) -> None:
+    _, _, trouble = watch.judge(DEPLOYMENT, [found], NOW)
+    assert (trouble.cause if trouble else "") == "" if not cause else cause in trouble.cause  # type: ignore[union-attr]
+
+
+@pytest.mark.req("SN-28")
+def test_a_dependency_that_is_late_is_waited_for() -> None:
+    _, _, trouble = watch.judge(DEPLOYMENT, [pod("CrashLoopBackOff", restarts=9, init=True)], NOW)
+    assert trouble is None
+
+
+@pytest.mark.req("ST-08", "ST-09", "ST-11", "ST-12", "SC-25", "SC-26", "SC-27", "ST-55", "ST-10", "ST-25")
+def test_everything_that_is_missing_is_named_at_once() -> None:
+    expects = {
+        "kubernetes_min": "1.40",
+        "ingress_class": "nginx",
+        "storage_classes": [""],
+        "claims": ["music"],
+        "secrets": {"keys": ["A", "B"], "gone": ["C"]},
+        "needs": {"cpu": "5", "memory": "1"},
+    }
+    cluster = preflight.Cluster(
+        version=(1, 36),
+        secrets={"keys": ["A"]},
+        unknown_kinds=["external-secrets.io/v1 ExternalSecret", "cert-manager.io/v1 ClusterIssuer"],
+        endpoints={"db.example:5432": "timed out", "ok:1": None},
+        metrics=False,
+        cpu=preflight.Decimal(2),
+    )
+    found = [finding.text() for finding in preflight.findings(cluster, expects)]
+    assert len(found) == 11
+    for words in (
+        "The cluster is 1.36",
+        "nginx",
+        "(default)",
+        "music",
+        "missing or empty: B",
+        "gone",
+        "ExternalSecret",
+    ):
+        assert any(words in text for text in found), words
+    assert list(preflight.findings(preflight.Cluster(version=(1, 36)), {})) == []
+
+
+def test_options_without_rendering_are_refused() -> None:
+    with pytest.raises(HoldfastError, match="not rendered"):
+        run_module.apply_release({"name": None, "objects": None}, check_mode=False, diff=False)
+    assert from_options(options()).record_name == "holdfast-release-hello"
