@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
@@ -101,16 +102,25 @@ class Recovery:
             self.clock.sleep(0.5)
 
     def rewrite_hosts(self, _action: Action) -> dict[str, Any]:
-        """k3s writes hosts.toml from registries.yaml when it starts; pods keep running meanwhile."""
+        """Set the strange hosts.toml aside; k3s writes the right one when it starts, if one is needed at all.
+
+        containerd reads the file at every pull, so a registry that is its own default needs no restart.
+        """
+        used = hosts.effective(self.settings.certs_d, self.settings.registry)
+        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
+        if used["exists"]:
+            Path(used["path"]).rename(f"{used['path']}.aside-{stamp}")
+        registries = read_registries(self.settings.registries_yaml)
+        if not hosts.deviation(registries, self.settings.certs_d, self.settings.registry):
+            return {"restarted": False}
         self.commands.run(["systemctl", "--no-block", "restart", self.params["k3s_unit"]], timeout=20)
         patience = Deadline(self.clock, 180)
-        registries = read_registries(self.settings.registries_yaml)
         argv = ["systemctl", "is-active", self.params["k3s_unit"]]
         while True:
             wrong = hosts.deviation(registries, self.settings.certs_d, self.settings.registry)
             active = self.commands.run(argv, timeout=10, check=False).out.strip() == "active"
             if active and not wrong:
-                return {}
+                return {"restarted": True}
             if patience.expired():
                 raise HoldfastError(
                     f"after a restart of k3s still: {wrong or 'k3s is not active'}", field="hosts.toml",
