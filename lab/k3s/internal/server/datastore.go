@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/k3s-io/kine/pkg/drivers/generic"
 	_ "github.com/k3s-io/kine/pkg/drivers/sqlite" // the default driver
 	"github.com/k3s-io/kine/pkg/endpoint"
+	"github.com/sirupsen/logrus"
 )
 
 // datastore is kine on server/db/state.db, answering on server/kine.sock.
@@ -35,6 +37,12 @@ func openDatastore(ctx context.Context) (*datastore, error) {
 	})
 	if err != nil {
 		cancel()
+		if damaged(err) {
+			// k3s says no more than what kine has logged, and neither ends nor gets ready.
+			logrus.Debugf("Datastore: %v", err)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
 		return nil, err
 	}
 	etcd.Endpoints = []string{endpoint.KineSocket}
@@ -44,6 +52,11 @@ func openDatastore(ctx context.Context) (*datastore, error) {
 		return nil, err
 	}
 	return &datastore{client: store, cancel: cancel, group: group}, nil
+}
+
+// damaged tells whether SQLite found that its file is not a sound database.
+func damaged(err error) bool {
+	return strings.Contains(err.Error(), "database disk image is malformed") || strings.Contains(err.Error(), "file is not a database")
 }
 
 // close ends kine; the database is closed when it returns.

@@ -61,7 +61,15 @@ func Run(args []string) error {
 	s := &server{config: settings, paths: settings.Paths(), node: this, failed: make(chan error, 16)}
 	logrus.Infof("Starting k3s %s (%s)", version.Version, version.Commit)
 	s.life, s.end = context.WithCancel(ctx)
-	store, err := s.prepare(ctx)
+	var store *datastore
+	// A database that is damaged holds up the preparation for good: a stop must not wait for it.
+	err = s.during(ctx, func(inner context.Context) (err error) {
+		store, err = s.prepare(inner)
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("preparing server: %w", err)
 	}
