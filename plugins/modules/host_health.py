@@ -202,7 +202,7 @@ EXAMPLES = r"""
   holdfast.k3s.host_health:
     areas: [k3s, api, node, pods, storage]
     expected_claims:
-      - {namespace: songnodes, name: postgres-data, size: 50Gi}
+      - {namespace: music, name: postgres-data, size: 50Gi}
 """
 
 RETURN = r"""

@@ -56,7 +56,7 @@ attributes:
 EXAMPLES = r"""
 - name: What is here
   holdfast.k3s.host_summary:
-    namespace: songnodes
+    namespace: music
     probe_service: rest-api
   register: summary
 """

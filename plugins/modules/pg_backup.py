@@ -50,12 +50,12 @@ seealso:
 EXAMPLES = r"""
 - name: Back up now
   holdfast.k3s.pg_backup:
-    namespace: songnodes
+    namespace: music
   register: backup
 
 - name: Make sure that there is a first backup
   holdfast.k3s.pg_backup:
-    namespace: songnodes
+    namespace: music
     only_if_missing: true
 """
 

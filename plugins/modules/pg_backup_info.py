@@ -49,13 +49,13 @@ seealso:
 EXAMPLES = r"""
 - name: How old is the newest proven backup?
   holdfast.k3s.pg_backup_info:
-    namespace: songnodes
+    namespace: music
   register: backups
   failed_when: not backups.healthy
 
 - name: The backup of that night, checked in full
   holdfast.k3s.pg_backup_info:
-    namespace: songnodes
+    namespace: music
     backup: 2026-11-20T02:00
     check: full
 """

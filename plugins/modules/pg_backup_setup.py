@@ -38,7 +38,7 @@ EXAMPLES = r"""
 - name: Bring the backup into the cluster
   holdfast.k3s.pg_backup_setup:
     settings:
-      namespace: songnodes
+      namespace: music
       name: postgres-backup
       host: postgres
       databases: [musicdb]

@@ -54,7 +54,7 @@ seealso:
 EXAMPLES = r"""
 - name: Prove the newest backup
   holdfast.k3s.pg_backup_verify:
-    namespace: songnodes
+    namespace: music
 """
 
 RETURN = r"""

@@ -82,13 +82,13 @@ seealso:
 EXAMPLES = r"""
 - name: Show what a restore would do
   holdfast.k3s.pg_restore:
-    namespace: songnodes
+    namespace: music
     backup: 2026-11-20T02:00
   check_mode: true
 
 - name: Restore the newest proven backup
   holdfast.k3s.pg_restore:
-    namespace: songnodes
+    namespace: music
     stop: [rest-api]
 """
 

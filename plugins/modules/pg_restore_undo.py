@@ -50,7 +50,7 @@ seealso:
 EXAMPLES = r"""
 - name: Go back to what was live before the last restore
   holdfast.k3s.pg_restore_undo:
-    namespace: songnodes
+    namespace: music
 """
 
 RETURN = r"""

@@ -41,7 +41,7 @@ attributes:
 EXAMPLES = r"""
 - name: What is wrong?
   holdfast.k3s.pod_info:
-    namespaces: [songnodes]
+    namespaces: [music]
   register: __pods
 
 - name: Say it

@@ -86,7 +86,7 @@ attributes:
 EXAMPLES = r"""
 - name: After a power loss, remove what did not come back by itself
   holdfast.k3s.pod_reap:
-    namespaces: [songnodes]
+    namespaces: [music]
 
 - name: Make every pod that waits for an image try again
   holdfast.k3s.pod_reap:
