@@ -114,7 +114,7 @@ def ask(api: NodeApi, namespace: str, service: str, path: str) -> tuple[str, int
     url = f"http://{found['spec']['clusterIP']}:{port['port']}{path}"
     shown = f"http://HOST:{port['nodePort']}{path}" if port.get("nodePort") else url
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.build_opener().open(url, timeout=10) as answer:
             rows = int(json.loads(answer.read().decode("utf-8")).get("rows", -1))
     except (OSError, urllib.error.URLError, ValueError, AttributeError) as failure:
         return f"application: {shown} DOES NOT ANSWER: {failure}", -1

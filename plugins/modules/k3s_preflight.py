@@ -127,7 +127,7 @@ SPEC: dict[str, Any] = {
     "mode": {"type": "str", "choices": ["server", "agent"], "default": "server"},
     "version": {"type": "str", "required": True},
     "node_name": {"type": "str", "default": ""},
-    "config_keys": {"type": "list", "elements": "str", "default": []},
+    "config_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "harden": {"type": "dict", "default": {}},
     "ports": {
         "type": "list",

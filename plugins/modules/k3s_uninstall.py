@@ -48,7 +48,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-copy:
+state_copy:
   description: Directory with the last copy of the state, empty when there was none to make.
   returned: when not in check mode
   type: str
@@ -105,7 +105,7 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
 
     def verify(_facts: Any, outcomes: Any) -> tuple[bool, dict[str, Any]]:
         gone = not failed(outcomes) and not any(removal.observe()[key] for key in ("installed", "datastore"))
-        return gone, {"copy": str(target) if target.exists() else ""}
+        return gone, {"state_copy": str(target) if target.exists() else ""}
 
     envelope = run(
         observe=removal.observe,

@@ -145,9 +145,7 @@ class Source:
             if self._directory:
                 path = Path(self._directory) / name
                 return path.open("rb"), path.stat().st_size
-            answer = urllib.request.urlopen(
-                f"{self._base}/{name}", timeout=self._timeout, context=ssl.create_default_context()
-            )
+            answer = _opener().open(f"{self._base}/{name}", timeout=self._timeout)
         except (OSError, urllib.error.URLError, ValueError) as failure:
             raise HoldfastError(
                 f"cannot be fetched: {failure}",
@@ -206,6 +204,11 @@ class Staging:
             if temporary.exists():
                 temporary.unlink()
         self._staged.clear()
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """HTTP with the system's certificate authorities and the environment's proxies."""
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
 
 
 def _hash(stream: IO[bytes]) -> str:

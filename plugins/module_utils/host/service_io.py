@@ -170,6 +170,13 @@ class Service:
         argv = ["journalctl", "-u", self.options.unit, "-n", str(lines), "-o", "cat", "--no-pager"]
         return self._commands.run(argv, check=False).out.splitlines()
 
+    @property
+    def _server(self) -> NodeApi:
+        """The API of this host; an agent has none."""
+        if self._api is None:
+            raise HoldfastError("an agent has no API of its own", field="unit", value=self.options.unit)
+        return self._api
+
     def _launch(self, kind: str, wait: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
         if self._api is not None:
             self._api.close()
@@ -206,9 +213,8 @@ class Service:
 
     def _open_accounts(self) -> Optional[list[str]]:
         """Namespaces whose default account mounts its token; None when the API does not answer."""
-        assert self._api is not None
         try:
-            accounts = self._api.items("/api/v1/serviceaccounts?fieldSelector=metadata.name%3Ddefault")
+            accounts = self._server.items("/api/v1/serviceaccounts?fieldSelector=metadata.name%3Ddefault")
         except NotAnswering:
             return None
         return sorted(
@@ -218,10 +224,9 @@ class Service:
         )
 
     def _stray_policies(self) -> list[str]:
-        assert self._api is not None
         root = "/apis/networking.k8s.io/v1"
         try:
-            found = self._api.items(f"{root}/networkpolicies?labelSelector={_SELECTOR}")
+            found = self._server.items(f"{root}/networkpolicies?labelSelector={_SELECTOR}")
         except NotAnswering:
             return []
         return [
@@ -243,8 +248,7 @@ class Service:
                 self._clock.sleep(0.3)
 
     def _write(self, method: str, path: str, body: Optional[Any] = None) -> None:
-        assert self._api is not None
         try:
-            self._api.change(method, path, body, "application/merge-patch+json")
+            self._server.change(method, path, body, "application/merge-patch+json")
         except NotAnswering as failure:
             raise CommandError(str(failure)) from failure

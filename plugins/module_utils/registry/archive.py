@@ -178,7 +178,7 @@ class Archive:
 
 
 def _layout_path(digest: str) -> str:
-    algorithm, _, value = digest.partition(":")
+    algorithm, value = digest.split(":", 1)
     return f"blobs/{algorithm}/{value}"
 
 

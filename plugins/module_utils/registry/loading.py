@@ -170,7 +170,8 @@ def _verify(image: Wanted, found: str) -> None:
 
 
 def _open(request: urllib.request.Request, timeout: float) -> Any:
-    return urllib.request.urlopen(request, timeout=timeout, context=ssl.create_default_context())
+    handler = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    return urllib.request.build_opener(handler).open(request, timeout=timeout)
 
 
 def _unreadable(image: Wanted, why: object) -> HoldfastError:

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Stop k3s and everything that it started: containers, mounts, network. The cluster's data stays.
 # Containers are killed at once: drain the node or scale the databases down first when they should end in order.
 set -u

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Remove k3s from this host: containers, configuration, datastore and tokens.
 # The applications' volumes below storage/ go too, unless K3S_KEEP_STORAGE=1.
 set -u
