@@ -46,4 +46,8 @@ STEPS: tuple[Step, ...] = (
     ),
     Step("artifact", ("tools/artifact_test",), "tools/artifact_test"),
     Step("contract", ("tools/contract",), "tools/contract -k NAME -x", attempts=2),
+    scenario("site"),
+    scenario("recover"),
+    scenario("recover_faults"),
+    scenario("k3s_bad_input"),
 )
