@@ -27,7 +27,7 @@ def app_manifests(values: Values, *overlays: Values) -> list[dict[str, Any]]:
 def app_files(values: Values, *overlays: Values) -> list[dict[str, str]]:
     """The same as the files of a kustomize directory: a list of path and content."""
     try:
-        app, rendered, _ = release.build(plain(values), plain(overlays))
+        app, rendered, _findings = release.build(plain(values), plain(overlays))
     except HoldfastError as failure:
         raise AnsibleFilterError(str(failure)) from failure
     return [{"path": path, "content": content} for path, content in files.kustomize(app, rendered).items()]

@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.render import Rendered, Step
 
 PLACEHOLDER = "<set by the operator>"
@@ -75,6 +73,8 @@ def _template(manifest: dict[str, Any], app: Mapping[str, Any]) -> dict[str, Any
 
 
 def _dump(documents: list[dict[str, Any]]) -> str:
+    import yaml  # late: only who writes files needs it
+
     return "---\n" + "---\n".join(
         yaml.safe_dump(document, sort_keys=True, default_flow_style=False, width=120)
         for document in documents

@@ -67,7 +67,7 @@ def render(app: Mapping[str, Any]) -> Rendered:
         # Claims come a phase earlier: a pod that is scheduled before its claim exists is put aside for minutes.
         steps += [Step("storage" if o["kind"] == "PersistentVolumeClaim" else "data", o) for o in objects]
         declared = {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in follow}
-        normalized, _ = normalize_jobs(app, {"jobs": declared})
+        normalized, _crons = normalize_jobs(app, {"jobs": declared})
         steps += _steps("data-jobs", [jobs.job(app, job) for job in normalized.values()])
     for job in app["jobs"].values():
         phase = "before" if job["when"] == "pre" else "after"

@@ -57,7 +57,7 @@ class Apply:
             if action.kind in ("create", "update")
         }
         total, done = len(planned), 0
-        for (phase, _), items in groupby(self.release.items, key=lambda item: (item.phase, item.order)):
+        for (phase, _order), items in groupby(self.release.items, key=lambda item: (item.phase, item.order)):
             group = list(items)
             due = [item for item in group if item.key in planned]
             if due:
@@ -147,7 +147,7 @@ class Apply:
 
 def delete(client: Client, key: Key, live: Obj) -> None:
     """Delete exactly the object that was seen, and what belongs to it."""
-    _, kind, namespace, name = key
+    kind, namespace, name = key[1:]
     path = client.path_for(live["apiVersion"], kind, namespace or None, name)
     client.delete(path, uid=live["metadata"].get("uid"), propagation="Background")
 

@@ -9,8 +9,6 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Optional
 
-import yaml
-
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import quantity
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.names import HASH_ANNOTATION
 
@@ -66,6 +64,8 @@ def unchanged(wanted: Obj, live: Optional[Obj]) -> bool:
 
 def shown(obj: Optional[Obj]) -> str:
     """An object as text for a diff: without what the server keeps for itself, without any secret value."""
+    import yaml  # late: only who shows a diff needs it
+
     if obj is None:
         return ""
     copied = copy.deepcopy(obj)

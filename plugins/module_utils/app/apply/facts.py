@@ -42,10 +42,10 @@ def observe(client: Client, release: Release) -> Facts:
         meta = item.manifest["metadata"]
         where = (item.manifest["apiVersion"], item.manifest["kind"], meta.get("namespace", ""))
         kinds.setdefault(where, set()).add(meta["name"])
-    for (_, kind, namespace, name), version in facts.record.items():
+    for (_group, kind, namespace, name), version in facts.record.items():
         kinds.setdefault((version, kind, namespace), set()).add(name)
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        for (version, kind, _), found in zip(
+        for (version, kind, _namespace), found in zip(
             kinds, pool.map(lambda where: _read(client, where, kinds[where]), kinds)
         ):
             if found is None:

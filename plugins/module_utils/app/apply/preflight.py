@@ -96,7 +96,7 @@ def _secrets(client: Client, namespace: str, wanted: Mapping[str, Any]) -> dict[
 
 def _connect(endpoint: str) -> Optional[str]:
     """None when host:port takes a connection, else why not."""
-    host, _, port = endpoint.rpartition(":")
+    host, _colon, port = endpoint.rpartition(":")
     try:
         with contextlib.closing(socket.create_connection((host, int(port)), CONNECT_SECONDS)):
             return None

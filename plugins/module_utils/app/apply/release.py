@@ -98,7 +98,7 @@ def desired(release: Release, item: Item, live: Optional[Obj]) -> Obj:
         existing = (live or {}).get("data") or {}
         for key, length in (release.secret_generate.get(meta["name"]) or {}).items():
             values[key] = existing.get(key) or encode(
-                "".join(random.choice(_ALPHABET) for _ in range(length))
+                "".join(random.choice(_ALPHABET) for _letter in range(length))
             )
         manifest["data"] = dict(sorted(values.items()))
     return manifest

@@ -47,7 +47,7 @@ class Waiter:
         began, interval, missing = self.clock.monotonic(), INTERVAL, ""
         total = len(open_items)
         while open_items:
-            workloads, pods = self._look({kind for kind, _ in open_items})
+            workloads, pods = self._look({kind for kind, _name in open_items})
             troubles, reasons = [], []
             for key in list(open_items):
                 workload = workloads.get(key)

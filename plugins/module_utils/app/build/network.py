@@ -63,7 +63,7 @@ def clients_of(app: Mapping[str, Any], target: str) -> list[str]:
     beside = companions(app)
     if target in beside:
         found += clients_of(app, beside[target][0])
-    found += [name for name, (owner, _) in beside.items() if owner == target]
+    found += [name for name, (owner, _port_number) in beside.items() if owner == target]
     entry = app["services"].get(target) or app["data_services"].get(target) or {}
     if entry.get("engine") == "mongodb" and entry.get("initiate", True):
         found.append(f"{target}-initiate")

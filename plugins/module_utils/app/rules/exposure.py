@@ -165,8 +165,8 @@ def _gap(field: str, size: int) -> float:
     """The largest gap between the values of a cron field on its circle."""
     values: set[int] = set()
     for part in field.split(","):
-        span, _, step = part.partition("/")
-        low, _, high = span.partition("-")
+        span, _slash, step = part.partition("/")
+        low, _dash, high = span.partition("-")
         if not (span == "*" or low.isdigit()):
             return float(size)
         first = 0 if span == "*" else int(low)
