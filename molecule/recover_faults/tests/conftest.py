@@ -10,9 +10,17 @@ from pathlib import Path
 import pytest
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[3]), str(Path(__file__).parent)]
-from harness import ready, recover, wait  # noqa: E402
+from harness import FULL, ready, recover, wait  # noqa: E402
 
 from lab.host import LabHost  # noqa: E402
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Faults that resemble another one stay out of the short run."""
+    if not FULL:
+        extra = [one for one in items if one.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=extra)
+        items[:] = [one for one in items if one not in extra]
 
 
 @pytest.fixture(scope="session")

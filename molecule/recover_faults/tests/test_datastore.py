@@ -109,6 +109,7 @@ def test_damaged_page_is_mended_on_a_copy(stopped: LabHost) -> None:
     assert "kube-system/extension-apiserver-authentication" in names(host)
 
 
+@pytest.mark.slow
 def test_torn_log(stopped: LabHost) -> None:
     """SQLite itself drops what is torn off a log: k3s starts with what was committed before."""
     host = stopped
