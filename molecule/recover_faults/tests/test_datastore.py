@@ -149,7 +149,8 @@ def test_recovery_killed_between_two_actions(stopped: LabHost, after: int) -> No
     spoil(host, "leaf")
     host.sudo(["systemctl", "start", "--no-block", "k3s"])
     killed = host.sudo(["python3", "-c", KILLER, str(after)], check=False, timeout=300)
-    assert killed.rc in (137, -9), killed
+    # sudo dies of the same signal as its child, which ssh reports as 255
+    assert killed.rc in (137, 255, -9) and "Traceback" not in killed.err, killed
     result = recover(host, datastore_repair="recover")
     assert result["verified"], result["verdict"]
     assert "kube-system/extension-apiserver-authentication" in names(host)
