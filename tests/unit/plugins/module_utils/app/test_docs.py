@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,22 +45,18 @@ def test_schema_is_a_schema() -> None:
     Draft202012Validator.check_schema(release.load_schema())
 
 
+def code_of(path: Path) -> str:
+    """A file without its documentation blocks: examples may call a namespace what they like."""
+    return re.sub(r'r?""".*?"""', "", path.read_text(), flags=re.DOTALL).lower()
+
+
 @pytest.mark.req("BR-01")
 def test_no_system_is_named_in_code() -> None:
-    code = [
-        path
-        for place in ("plugins", "roles")
-        for path in (ROOT / place).rglob("*")
-        if path.suffix in (".py", ".yml", ".j2")
-    ]
+    suffixes = (".py", ".yml", ".j2")
+    code = [p for place in ("plugins", "roles") for p in (ROOT / place).rglob("*") if p.suffix in suffixes]
     assert len(code) > 50
-    offenders = [
-        str(path.relative_to(ROOT))
-        for path in code
-        for system in SYSTEMS
-        if system != "starter" and system in path.read_text().lower()
-    ]
-    assert offenders == []
+    named = [system for system in SYSTEMS if system != "starter"]  # that one is a word as well
+    assert [str(p.relative_to(ROOT)) for p in code if any(system in code_of(p) for system in named)] == []
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
