@@ -95,7 +95,7 @@ def test_registry_stopped(apps: LabHost) -> None:
     scored("registry stopped", result, "REGISTRY-DOWN", began)
     assert result["verified"], result
     assert done(result)[0] == "restart_registry"
-    assert running(host, "stopped")
+    wait("the pod runs", lambda: running(host, "stopped"), 90)
     again = recover(host)
     assert again["verified"] and not again["changed"]
 
