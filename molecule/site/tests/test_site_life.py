@@ -33,7 +33,7 @@ def not_ready(host: LabHost) -> list[str]:
     return found
 
 
-@pytest.mark.req("BR-02")
+@pytest.mark.req("BR-02", "BR-06")
 def test_the_application_answers_with_its_rows(host: LabHost) -> None:
     assert rows(host) >= 50_000
     assert until("all pods ready", lambda: not not_ready(host), 180)

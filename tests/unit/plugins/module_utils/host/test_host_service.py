@@ -153,6 +153,7 @@ def waiter(
     return host.wait(0, problem, Deadline(clock, seconds), hang)
 
 
+@pytest.mark.req("SN-02")
 def test_wait_ends_when_all_is_ready() -> None:
     reasons = iter(["the API does not answer", "node box is not Ready", ""])
     found = waiter([show("activating"), show("active", sub="running")], lambda: next(reasons))
