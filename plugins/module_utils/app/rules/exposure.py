@@ -119,6 +119,28 @@ def off_hours(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
+def declared_only(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Data that is checked and kept for later, but that nothing acts on yet: silence would promise too much."""
+    if app.get("registry_credentials"):
+        yield Finding(
+            "image.credentials_by_hand",
+            "registry_credentials",
+            "Nothing installs kubelet's credential provider for it yet.",
+            "put the provider and its configuration where k3s looks for it, or name a Secret in image.pull_secrets",
+            severity="warning",
+            source="WC-50",
+        )
+    if (app.get("off_hours") or {}).get("enabled"):
+        yield Finding(
+            "off_hours.by_hand",
+            "off_hours.enabled",
+            "Nothing scales by this schedule yet.",
+            "scale by hand, or by a cron job of your own",
+            severity="warning",
+            source="SC-98",
+        )
+
+
 def rpo(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A schedule that runs less often than data may be lost cannot keep its promise."""
     schedules = [("backup_schedule", app.get("backup_schedule"), app.get("rpo_hours"))]
@@ -226,4 +248,14 @@ def name_clash(app: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-RULES = (routes, tls, headers_class, off_hours, rpo, owner_of_objects, external_host, name_clash)
+RULES = (
+    routes,
+    tls,
+    headers_class,
+    off_hours,
+    declared_only,
+    rpo,
+    owner_of_objects,
+    external_host,
+    name_clash,
+)
