@@ -92,7 +92,8 @@ def spec() -> dict[str, Any]:
 def body(params: dict[str, Any], _check_mode: bool, _diff: bool) -> dict[str, Any]:
     """One look."""
     client = connect(params, False)
-    assert client is not None
+    if client is None:
+        raise AssertionError("the API client comes with observe()")
     found = diagnose(client, params["namespace"], params["name"], params["database"])
     return {"changed": False, **found}
 

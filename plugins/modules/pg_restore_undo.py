@@ -123,7 +123,8 @@ def spec() -> dict[str, Any]:
 def body(params: dict[str, Any], check_mode: bool, _diff: bool) -> Envelope:
     """One way back."""
     client = connect(params, False)
-    assert client is not None
+    if client is None:
+        raise AssertionError("the API client comes with observe()")
     return undo(
         client,
         params["namespace"],

@@ -120,7 +120,10 @@ def _restarts(facts: Facts, params: dict[str, Any]) -> list[Finding]:
             if since is None or since > 3600 or restarts == 0:
                 continue
             many = restarts >= params["restarts_per_hour"]
-            text = f"{name(pod)}: container {status['name']} restarted within the hour ({restarts} times in all, last: {ended.get('reason')}, exit code {ended.get('exitCode')})"
+            text = (
+                f"{name(pod)}: container {status['name']} restarted within the hour ({restarts} times in all, "
+                f"last: {ended.get('reason')}, exit code {ended.get('exitCode')})"
+            )
             # One that is Ready again is told, not judged: after a reboot every container has restarted once.
             severity = "degraded" if many and not status.get("ready") else "note"
             found.append(

@@ -33,7 +33,7 @@ def context_of(kubeconfig: str) -> tuple[ssl.SSLContext, str, int]:
             handle.write(base64.b64decode(document["client-certificate-data"]) + b"\n")
             handle.write(base64.b64decode(document["client-key-data"]))
         context.load_cert_chain(path)
-    host, _, port = document["server"].split("://", 1)[1].partition(":")
+    host, _colon, port = document["server"].split("://", 1)[1].partition(":")
     return context, host, int(port or 443)
 
 

@@ -35,8 +35,8 @@ def diagnose(facts: Facts, options: Options) -> list[Finding]:
         evidence = cause.detect(facts, options)
         if evidence:
             found.append((cause, evidence))
-    hidden = {name for cause, _ in found for name in cause.hides}
-    if any(cause.severity == "down" and cause.id not in hidden for cause, _ in found):
+    hidden = {name for cause, _evidence in found for name in cause.hides}
+    if any(cause.severity == "down" and cause.id not in hidden for cause, _evidence in found):
         hidden.add("STARTING")  # a start attempt of a server that is known to fail is no news
     findings = []
     for cause, evidence in found:

@@ -224,8 +224,8 @@ def main(argv: list[str] | None = None) -> int:
         local = Local(load(arguments.settings))
         report = {"boot": local.boot, "watch": local.watch, "status": local.status}[arguments.what]()
     except (HoldfastError, ValueError) as error:
-        print(f"holdfast: {error}", file=sys.stderr)
+        sys.stderr.write(f"holdfast: {error}\n")
         return 2
-    print(json.dumps(report, default=str))
+    sys.stdout.write(json.dumps(report, default=str) + "\n")
     unwell = report.get("verified") is False or (report.get("recovery") or {}).get("verified") is False
     return 1 if unwell or (arguments.what == "status" and report["findings"]) else 0

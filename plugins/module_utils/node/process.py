@@ -13,7 +13,7 @@ def stat(pid: int, proc: str = "/proc") -> dict[str, Any] | None:
         text = Path(proc, str(pid), "stat").read_text(errors="replace")
     except OSError:
         return None
-    name, _, rest = text.partition("(")[2].rpartition(")")
+    name, _bracket, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
     return {
         "pid": pid,

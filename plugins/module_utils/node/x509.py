@@ -36,7 +36,7 @@ def validity(der: bytes) -> tuple[datetime, datetime]:
     at = element(der, at)[1]  # TBSCertificate
     if der[at] == 0xA0:  # version
         at = element(der, at)[2]
-    for _ in range(3):  # serial number, signature algorithm, issuer
+    for _field in range(3):  # serial number, signature algorithm, issuer
         at = element(der, at)[2]
     before, following = moment(der, element(der, at)[1])
     return before, moment(der, following)[0]

@@ -106,19 +106,22 @@ _SCHEDULING = (
 )
 _LOG = (
     (
-        r"(?i)(could not connect to server|connection refused|no route to host|could not translate host name|ECONNREFUSED|ENOTFOUND|Name or service not known).*",
+        r"(?i)(could not connect to server|connection refused|no route to host|could not translate host name"
+        r"|ECONNREFUSED|ENOTFOUND|Name or service not known).*",
         "database",
         "it cannot connect to something that it needs",
         "bring the database or service back; the pod heals by itself",
     ),
     (
-        r"(?i)(password authentication failed|role \"[^\"]+\" does not exist|database \"[^\"]+\" does not exist|too many (clients|connections)|remaining connection slots).*",
+        r"(?i)(password authentication failed|role \"[^\"]+\" does not exist|database \"[^\"]+\" does not exist"
+        r"|too many (clients|connections)|remaining connection slots).*",
         "database",
         "the database refuses it",
         "correct credentials or the connection pool's size",
     ),
     (
-        r"(?i)(KeyError: '[A-Z][A-Z0-9_]+'|environment variable|env(ironment)? var|[A-Z][A-Z0-9_]{2,} (is )?(not set|is required|must be set|is missing)|missing required).*",
+        r"(?i)(KeyError: '[A-Z][A-Z0-9_]+'|environment variable|env(ironment)? var"
+        r"|[A-Z][A-Z0-9_]{2,} (is )?(not set|is required|must be set|is missing)|missing required).*",
         "env_missing",
         "an environment variable is missing",
         "set it in the inventory and deploy",

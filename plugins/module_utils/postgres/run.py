@@ -170,7 +170,8 @@ class _Job:
             return [wanted]
 
         def act(action: Action, context: Context) -> dict[str, Any]:
-            assert self.client is not None
+            if self.client is None:
+                raise AssertionError("the API client comes with observe()")
             job = action.params.get("job") or f"{self.cron}-{names.stamp(clock.now()).lower()}"
             if action.kind != "follow":
                 jobs.start(self.client, jobs.from_cron(context.facts.cron, job, self.script, self.env))
@@ -194,7 +195,8 @@ class _Job:
         )
 
     def _observe(self) -> Target:
-        assert self.client is not None
+        if self.client is None:
+            raise AssertionError("the API client comes with observe()")
         return observe(self.client, self.namespace, self.backup, self.script.split(".")[0], self.cron)
 
 

@@ -66,14 +66,16 @@ def setup(
         return actions
 
     def act(action: Action, _context: Any) -> None:
-        assert client is not None
+        if client is None:
+            raise AssertionError("the API client comes with observe()")
         client.apply(action.params["object"], force=True)
 
     def verify(facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
         failed = [outcome for outcome in outcomes if outcome.outcome != "done"]
         if failed:
             raise HoldfastError(f"{failed[0].action.target} was not applied: {failed[0].error}")
-        assert client is not None
+        if client is None:
+            raise AssertionError("the API client comes with observe()")
         return not _observe(settings, client, False).changes, {"diff": _diff(facts)}
 
     envelope = run(
