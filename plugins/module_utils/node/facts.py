@@ -100,7 +100,7 @@ def observe(
     }
     running = bool(state["main_pid"])
     probes: dict[str, Callable[[], Any]] = {
-        "journal": lambda: unit.journal(commands, paths.unit),
+        "journal": lambda: unit.journal(commands, paths.unit, unit.starts_that_count(state)),
         "datastore": lambda: datastore.probe(
             paths.database, own=own_pids(tree), running=running, config=configuration,
             scratch=f"{paths.state_dir}/scratch",

@@ -60,8 +60,10 @@ def probe(commands: Commands, unit: str, timeout: float = 10) -> dict[str, Any]:
     return {"name": unit, **describe(parse_show(result.out), boot_seconds())}
 
 
-def journal(commands: Commands, unit: str, lines: int = 400, timeout: float = 15) -> dict[str, Any]:
-    """The unit's last journal lines of this boot; `attempt` are those since the last start but one."""
+def journal(
+    commands: Commands, unit: str, starts: int = 2, lines: int = 400, timeout: float = 15
+) -> dict[str, Any]:
+    """The unit's last journal lines of this boot; `attempt` are those of the last `starts` starts."""
     try:
         result = commands.run(
             [
@@ -81,7 +83,17 @@ def journal(commands: Commands, unit: str, lines: int = 400, timeout: float = 15
     except HoldfastError as error:
         return {"lines": [], "attempt": [], "error": str(error)}
     found = result.out.splitlines()
-    return {"lines": found[-50:], "attempt": last_attempts(found)}
+    return {"lines": found[-50:], "attempt": last_attempts(found, starts)}
+
+
+def starts_that_count(state: dict[str, Any]) -> int:
+    """How many of the last starts tell about the present: two only while systemd tries again by itself.
+
+    A unit that is active, or was started by hand since (which sets NRestarts to 0), has nothing to do with the error of an
+    earlier start; one that waits for its next start has said all it had to say in the last one.
+    """
+    again = state.get("active") == "activating" and state.get("sub") != "auto-restart"
+    return 2 if again and state.get("n_restarts", 0) > 0 else 1
 
 
 def last_attempts(lines: list[str], starts: int = 2) -> list[str]:
