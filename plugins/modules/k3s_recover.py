@@ -15,7 +15,7 @@ description:
   - Never destroys the datastore. Damaged files are copied aside with their checksum first, a repair happens on a copy, and
     the copy takes the place of the original only when it passes C(quick_check) and O(datastore_repair) asks for it.
   - Evidence is written before anything is changed. A run that was killed can simply be started again.
-  - When only a person can decide, nothing is tried, and RV(remaining[].needs_person) says what to type.
+  - When only a person can decide, nothing is tried, and C(needs_person) of RV(remaining) says what to type.
   - On a healthy host nothing happens.
 author:
   - Holdfast maintainers (@holdfast)

@@ -51,7 +51,7 @@ class Commands:
         began = time.monotonic()
         environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
         try:
-            process = subprocess.Popen(  # pylint: disable=ansible-bad-function  (no AnsibleModule here)
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 argv,
                 stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

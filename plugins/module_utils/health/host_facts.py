@@ -149,7 +149,7 @@ def registry(url: str) -> dict[str, Any]:
     if not url:
         return {}
     try:
-        with urllib.request.urlopen(url.rstrip("/") + "/v2/", timeout=5) as answer:
+        with urllib.request.build_opener().open(url.rstrip("/") + "/v2/", timeout=5) as answer:
             return {"url": url, "ok": answer.status == 200, "error": ""}
     except urllib.error.HTTPError as refusal:
         return {"url": url, "ok": refusal.code == 401, "error": f"HTTP {refusal.code}"}

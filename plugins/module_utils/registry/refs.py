@@ -31,7 +31,7 @@ class Reference:
 
 def parse(text: str) -> Reference | None:
     """A reference from what a manifest says; None when it is no valid name."""
-    rest, _, digest = text.strip().partition("@")
+    rest, _at, digest = text.strip().partition("@")
     if digest and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         return None
     head, slash, tail = rest.partition("/")
@@ -39,7 +39,7 @@ def parse(text: str) -> Reference | None:
         registry, path = head, tail
     else:
         registry, path = DOCKER_HUB, rest
-    path, _, tag = path.partition(":")
+    path, _colon, tag = path.partition(":")
     if registry == DOCKER_HUB and "/" not in path:
         path = f"library/{path}"
     if not re.fullmatch(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", path):

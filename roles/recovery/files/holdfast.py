@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+# The role puts the shebang before this.
 # Holdfast's command on the host: holdfast boot | watch | status
 import sys
 
