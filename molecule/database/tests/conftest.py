@@ -1,0 +1,87 @@
+"""The converged host, its database, and ways to run modules on it as an operator would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT))
+
+from lab.host import LabHost  # noqa: E402
+
+SYSTEM = os.environ.get("HOLDFAST_SYSTEM", "songnodes")
+NAMESPACE, DATABASE, USER = "songnodes", "musicdb", "musicdb_user"
+ENVIRONMENT = {
+    **os.environ,
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
+    "ANSIBLE_NOCOLOR": "1",
+}
+
+
+def module_argv(name: str, options: dict[str, Any], check: bool) -> list[str]:
+    """The command line of one of our modules on the host."""
+    argv = [str(Path(sys.executable).parent / "ansible"), "-i", ".lab/inventory", SYSTEM, "--become"]
+    given = json.dumps({"namespace": NAMESPACE, **options})
+    return [*argv, "-m", f"holdfast.k3s.{name}", "-a", given, *(["--check"] if check else [])]
+
+
+def run_module(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
+    """One of our modules on the host; a failed one has `failed: true`."""
+    argv = module_argv(name, options, check)
+    done = subprocess.run(
+        argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
+    )
+    head, arrow, rest = done.stdout.partition("=> ")
+    assert arrow, f"no result: {done.stdout}\n{done.stderr}"
+    return {**json.JSONDecoder().raw_decode(rest)[0], "failed": "FAILED" in head or "UNREACHABLE" in head}
+
+
+class Database:
+    """The live database, asked through its own pod."""
+
+    def __init__(self, host: LabHost) -> None:
+        self.host = host
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        """kubectl in the namespace."""
+        argv = ["/usr/local/bin/k3s", "kubectl", "-n", NAMESPACE, *arguments]
+        return self.host.sudo(argv, check=check, timeout=120).out
+
+    def sql(self, text: str, database: str = DATABASE) -> str:
+        """What SQL prints."""
+        argv = ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-c", text]
+        return self.kubectl("exec", "postgres-0", "--", *argv).strip()
+
+    def content(self) -> str:
+        """Rows and an order-independent hash of the tracks and their edges, and the list of tables."""
+        tables = self.sql(
+            "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
+        )
+        hashed = "SELECT count(*) || ':' || sum(hashtext(ROW(t.*)::text)::bigint) FROM {} t"
+        rows = [self.sql(hashed.format(table)) for table in ("tracks", "track_edges")]
+        return " ".join([tables, *rows])
+
+
+@pytest.fixture(scope="session")
+def host() -> LabHost:
+    """The host that the scenario converged."""
+    return LabHost.get(SYSTEM)
+
+
+@pytest.fixture(scope="session")
+def database(host: LabHost) -> Database:
+    """Its database, with a proven backup."""
+    found = Database(host)
+    taken = run_module("pg_backup")
+    assert not taken["failed"] and taken["verified"], taken
+    proof = run_module("pg_backup_verify")
+    assert not proof["failed"] and proof["verified"], proof
+    return found
