@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[3]), str(Path(__file__).parent)]
-from harness import FULL, ready, recover, wait  # noqa: E402
+from harness import CONFIG_FAULT, FULL, recover, wait, well  # noqa: E402
 
 from lab.host import LabHost  # noqa: E402
 
@@ -32,9 +33,12 @@ def machine() -> LabHost:
 @pytest.fixture
 def host(machine: LabHost) -> Iterator[LabHost]:
     """The host, well before the fault; after the test it is brought back, whatever the test did."""
-    wait("node Ready before the fault", lambda: ready(machine), 120)
+    wait("the host well before the fault", lambda: well(machine), 120)
     yield machine
-    machine.sudo(["rm", "--force", "/etc/rancher/k3s/config.yaml.d/zz-fault.yaml"])
-    if not ready(machine):
+    if machine.exists(CONFIG_FAULT):
+        machine.sudo(["rm", "--force", CONFIG_FAULT])
+        machine.sudo(["systemctl", "restart", "--no-block", "k3s"])
+        time.sleep(2)
+    elif not well(machine):
         recover(machine)
-        wait("node Ready after the fault", lambda: ready(machine), 120)
+    wait("the host well after the fault", lambda: well(machine), 150)

@@ -17,6 +17,7 @@ RESULTS = ROOT / "build" / "faults.json"
 FULL = bool(os.environ.get("HOLDFAST_FULL"))
 DATABASE = "/var/lib/rancher/k3s/server/db/state.db"
 DATA = "/var/lib/rancher/k3s"
+CONFIG_FAULT = "/etc/rancher/k3s/config.yaml.d/zz-fault.yaml"
 
 
 def module(
@@ -137,9 +138,18 @@ def ready(host: LabHost) -> bool:
     return " Ready" in host.sudo(argv, check=False, timeout=20).out
 
 
+def well(host: LabHost) -> bool:
+    """The host's own diagnosis finds nothing: a node can be called Ready by its last report while k3s is down."""
+    said = host.sudo(["holdfast", "status"], check=False, timeout=60).out
+    if not said.startswith("{") or not ready(host):
+        return False
+    report = json.loads(said)
+    return report["verdict"] == "nothing is wrong" and "STARTING" not in ids(report)
+
+
 def edit_config(host: LabHost, text: str | None) -> None:
     """Put a drop-in into k3s's configuration, or take it away."""
-    path = "/etc/rancher/k3s/config.yaml.d/zz-fault.yaml"
+    path = CONFIG_FAULT
     if text is None:
         host.sudo(["rm", "--force", path])
     else:

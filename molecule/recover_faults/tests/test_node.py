@@ -138,6 +138,7 @@ def redate(host: LabHost, start_days: float, end_days: float) -> str:
 def test_certificate_expired(host: LabHost) -> None:
     redate(host, -400, -2)
     result = recover(host)
+    assert result["verified"], (result["findings"], result["actions"])
     healed(host, "leaf certificate expired", result, "CERT-EXPIRED")
     assert done(result) == ["restart_unit"]
 

@@ -62,7 +62,9 @@ def test_a_healthy_host_is_left_alone(host: LabHost) -> None:
     before = unit(host, "MainPID")
     for check in (True, False):
         result = recover(host, check=check)
-        assert result["findings"] == [] and not result["changed"]
+        # an event of an earlier test may still be told about; nothing but that
+        assert all(one["severity"] == "info" for one in result["findings"]), result["findings"]
+        assert not result["changed"] and done(result) == []
     assert unit(host, "MainPID") == before
 
 
