@@ -38,10 +38,7 @@ func openDatastore(ctx context.Context) (*datastore, error) {
 	if err != nil {
 		cancel()
 		if damaged(err) {
-			// k3s says no more than what kine has logged, and neither ends nor gets ready.
-			logrus.Debugf("Datastore: %v", err)
-			<-ctx.Done()
-			return nil, ctx.Err()
+			return nil, hang(ctx, err)
 		}
 		return nil, err
 	}
@@ -54,9 +51,22 @@ func openDatastore(ctx context.Context) (*datastore, error) {
 	return &datastore{client: store, cancel: cancel, group: group}, nil
 }
 
-// damaged tells whether SQLite found that its file is not a sound database.
+// damaged tells whether SQLite found that its file is not a sound database. A record that the list of all records lacks
+// and that exists when it is to be made is the same: table and index disagree.
 func damaged(err error) bool {
-	return strings.Contains(err.Error(), "database disk image is malformed") || strings.Contains(err.Error(), "file is not a database")
+	for _, text := range []string{"database disk image is malformed", "file is not a database", "key exists"} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// hang waits for the end: with a damaged database k3s says no more than what kine has logged, and neither ends nor gets ready.
+func hang(ctx context.Context, reason error) error {
+	logrus.Debugf("Datastore: %v", reason)
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 // close ends kine; the database is closed when it returns.

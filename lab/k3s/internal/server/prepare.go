@@ -31,6 +31,9 @@ func (s *server) prepare(ctx context.Context) (*datastore, error) {
 		return nil, err
 	}
 	if err := s.takeIdentity(ctx, store, given); err != nil {
+		if damaged(err) {
+			err = hang(ctx, err)
+		}
 		store.close()
 		return nil, err
 	}
