@@ -61,7 +61,7 @@ def _status(options: argparse.Namespace) -> None:
     ours = {found.name for found in record.all_records()}
     for listed in podman.containers():
         name = str(listed["Names"][0]).removeprefix(podman.PREFIX)
-        described = podman.container(name)
+        described = podman.inspect(str(listed["Names"][0]))
         if described is None:
             continue
         owner = (described["Config"].get("Labels") or {}).get(podman.LABEL, "?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import Any
 from lab.proc import Result, run
 
 _GLOBAL = ("podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", "--events-backend=file")
-PREFIX = "holdfast-"
+FAMILY = "holdfast-"
+# Two checkouts that raise hosts of the same name at once keep them apart with a word of their own.
+_WORD = os.environ.get("HOLDFAST_LAB_PREFIX", "")
+PREFIX = FAMILY + (f"{_WORD}-" if _WORD else "")
 LABEL = "org.holdfast.checkout"
 
 # What lets systemd boot to "running" in a container of this kind of machine, see lab/README.md.
@@ -47,7 +51,12 @@ def command(args: Sequence[str]) -> list[str]:
 
 def container(name: str) -> dict[str, Any] | None:
     """Return podman's description of the container of the host ``name``, or None when there is none."""
-    found = podman(["container", "inspect", PREFIX + name], check=False)
+    return inspect(PREFIX + name)
+
+
+def inspect(container_name: str) -> dict[str, Any] | None:
+    """Return podman's description of a container by its full name, or None when there is none."""
+    found = podman(["container", "inspect", container_name], check=False)
     if found.rc:
         return None
     described: list[dict[str, Any]] = json.loads(found.out)
@@ -56,7 +65,7 @@ def container(name: str) -> dict[str, Any] | None:
 
 def containers() -> list[dict[str, Any]]:
     """Return podman's list of all lab containers of this machine, whichever checkout made them."""
-    listed = podman(["ps", "--all", "--format", "json", "--filter", f"name=^{re.escape(PREFIX)}"])
+    listed = podman(["ps", "--all", "--format", "json", "--filter", f"name=^{re.escape(FAMILY)}"])
     found: list[dict[str, Any]] = json.loads(listed.out or "[]")
     return found
 

@@ -92,7 +92,7 @@ def _taken() -> tuple[set[int], set[str]]:
     ports = {record.port for record in all_records()}
     addresses = {record.address for record in all_records()}
     for listed in podman.containers():
-        described = podman.container(str(listed["Names"][0]).removeprefix(podman.PREFIX))
+        described = podman.inspect(str(listed["Names"][0]))
         if not described:
             continue
         for bindings in (described["HostConfig"].get("PortBindings") or {}).values():
