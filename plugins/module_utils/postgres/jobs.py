@@ -24,6 +24,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.manifests im
 Obj = dict[str, Any]
 REFUSED_CODES = (64, 65)
 KEEP_SECONDS = 7 * 86400  # finished jobs stay a week, for whoever asks what happened
+TRIES = 20
+# What tells two requests for the same script apart; times and wishes that change nothing about the subject do not.
+SUBJECT = ("DATABASE", "SOURCE", "BACKUP", "MODE", "BEFORE", "TABLE")
 
 
 @dataclass
@@ -50,9 +53,7 @@ def jobs_path(client: Client, namespace: str, name: Optional[str] = None) -> str
     return client.path_for("batch/v1", "Job", namespace, name)
 
 
-def from_cron(
-    cron: Obj, name: str, script: str, env: Mapping[str, str], annotations: Optional[Mapping[str, str]] = None
-) -> Obj:
+def from_cron(cron: Obj, name: str, script: str, env: Mapping[str, str]) -> Obj:
     """A Job like the CronJob's, running another script of the same ConfigMap with further environment. Pure."""
     template = copy.deepcopy(cron["spec"]["jobTemplate"])
     spec = template["spec"]
@@ -75,7 +76,6 @@ def from_cron(
             "name": name,
             "namespace": cron["metadata"]["namespace"],
             "labels": labels,
-            "annotations": dict(annotations or {}),
         },
         "spec": spec,
     }
@@ -94,26 +94,66 @@ def cron_job(client: Client, namespace: str, name: str) -> Obj:
     return found
 
 
-def start(client: Client, job: Obj) -> bool:
-    """Create a job; False when one of this name is there already (an earlier run made it)."""
-    try:
-        client.request("POST", jobs_path(client, job["metadata"]["namespace"]), job)
-    except ApiError as error:
-        if error.status == 409:
-            return False
-        raise
-    return True
+def env_of(pod: Obj) -> dict[str, str]:
+    """The literal environment of a pod template's container. Pure."""
+    return {
+        entry["name"]: str(entry["value"]).replace("$$(", "$(")
+        for entry in pod["spec"]["containers"][0].get("env", [])
+        if "value" in entry
+    }
 
 
-def unfinished(client: Client, namespace: str, backup: str, script: str) -> Optional[Obj]:
-    """A job of this backup and script that has not ended: the one to attach to."""
+def subject(job: Obj) -> tuple[str, ...]:
+    """What a job works on: its script, and the part of its environment that names a database, backup or table. Pure."""
+    template = job["spec"]["template"]
+    env = env_of(template)
+    return (template["spec"]["containers"][0]["command"][-1], *(env.get(key, "") for key in SUBJECT))
+
+
+def start(client: Client, job: Obj) -> str:
+    """Create a job and return its name; the one that an earlier run started for the same subject is picked up.
+
+    A name that is taken by another request (of the same second) or by a failed try gets a number.
+    """
+    namespace, base = job["metadata"]["namespace"], job["metadata"]["name"]
+    for attempt in range(1, TRIES + 1):
+        name = base if attempt == 1 else f"{base}-{attempt}"
+        there = client.get(jobs_path(client, namespace, name))
+        if there is None:
+            wanted = {**job, "metadata": {**job["metadata"], "name": name}}
+            try:
+                client.request("POST", jobs_path(client, namespace), wanted)
+                return name
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+            there = client.get(jobs_path(client, namespace, name))
+        if there is not None and subject(there) == subject(job) and outcome_of(there) is not False:
+            return name
+    raise HoldfastError(
+        f"job {base} failed too often", fix="read its pods' logs; delete the jobs to try again"
+    )
+
+
+def unfinished(
+    client: Client, namespace: str, backup: str, script: str, env: Optional[Mapping[str, str]] = None
+) -> Optional[Obj]:
+    """A job of this backup and script that has not ended: the one to attach to.
+
+    env: what its environment has to say; a variable that it lacks counts as empty.
+    """
     selector = f"{ROLE_LABEL}={backup},holdfast.dev/script={script}"
     found = [
         job
         for job in client.list(jobs_path(client, namespace), label_selector=selector)
-        if outcome_of(job) is None
+        if outcome_of(job) is None and _says(job, env or {})
     ]
     return found[-1] if found else None
+
+
+def _says(job: Obj, env: Mapping[str, str]) -> bool:
+    there = env_of(job["spec"]["template"])
+    return all(there.get(key, "") == value for key, value in env.items())
 
 
 def outcome_of(job: Obj) -> Optional[bool]:

@@ -230,20 +230,10 @@ def run_once(
     client: Client, cron: dict[str, Any], base: str, script: str, env: dict[str, str], context: Context
 ) -> dict[str, Any]:
     """Run a step's job, or pick up the one that an earlier run started; a failed one is followed by a new try."""
-    namespace = cron["metadata"]["namespace"]
-    for attempt in range(1, 20):
-        job = base if attempt == 1 else f"{base}-{attempt}"
-        there = client.get(jobs.jobs_path(client, namespace, job))
-        if there is not None and jobs.outcome_of(there) is False:
-            continue
-        if there is None:
-            jobs.start(client, jobs.from_cron(cron, job, script, env))
-        progress = Progress(f"{DIRECTORY}/{job}.jsonl", context.clock)
-        left = Deadline(context.clock, context.deadline.remaining())
-        return jobs.follow(client, namespace, job, left, progress).require().result
-    raise HoldfastError(
-        f"job {base} failed too often", fix="read its pods' logs; delete the jobs to try again"
-    )
+    job = jobs.start(client, jobs.from_cron(cron, base, script, env))
+    progress = Progress(f"{DIRECTORY}/{job}.jsonl", context.clock)
+    left = Deadline(context.clock, context.deadline.remaining())
+    return jobs.follow(client, cron["metadata"]["namespace"], job, left, progress).require().result
 
 
 def only(databases: list[str]) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
@@ -49,12 +50,7 @@ class Limits:
 
 def env_of(cron: dict[str, Any]) -> dict[str, str]:
     """The literal environment of a CronJob's container."""
-    container = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    return {
-        entry["name"]: str(entry["value"]).replace("$$(", "$(")
-        for entry in container.get("env", [])
-        if "value" in entry
-    }
+    return jobs.env_of(cron["spec"]["jobTemplate"]["spec"]["template"])
 
 
 def claim_of(cron: dict[str, Any]) -> str:
@@ -65,13 +61,20 @@ def claim_of(cron: dict[str, Any]) -> str:
     raise HoldfastError("the CronJob mounts no claim", fix="run role backup again")
 
 
-def observe(client: Client, namespace: str, backup: str, script: str, cron_name: str = "") -> Target:
-    """What is there: CronJob, databases, backups on the volume, a job of this script that still runs."""
+def observe(
+    client: Client,
+    namespace: str,
+    backup: str,
+    script: str,
+    cron_name: str = "",
+    env: Optional[Mapping[str, str]] = None,
+) -> Target:
+    """What is there: CronJob, databases, backups on the volume, a job of this script (and env) that still runs."""
     cron = jobs.cron_job(client, namespace, cron_name or backup)
     databases = [line for line in env_of(cron).get("DATABASES", "").split("\n") if line]
     where = volume.host_path(client, namespace, claim_of(cron))
     found = {db: backups.read(where, db)[0] if where else [] for db in databases}
-    return Target(cron, databases, where, found, jobs.unfinished(client, namespace, backup, script))
+    return Target(cron, databases, where, found, jobs.unfinished(client, namespace, backup, script, env))
 
 
 def take(
@@ -172,9 +175,10 @@ class _Job:
         def act(action: Action, context: Context) -> dict[str, Any]:
             if self.client is None:
                 raise AssertionError("the API client comes with observe()")
-            job = action.params.get("job") or f"{self.cron}-{names.stamp(clock.now()).lower()}"
-            if action.kind != "follow":
-                jobs.start(self.client, jobs.from_cron(context.facts.cron, job, self.script, self.env))
+            job = action.params.get("job")
+            if job is None:
+                name = f"{self.cron}-{names.stamp(clock.now()).lower()}"
+                job = jobs.start(self.client, jobs.from_cron(context.facts.cron, name, self.script, self.env))
             progress = Progress(f"{DIRECTORY}/{job}.jsonl", clock)
             left = Deadline(clock, context.deadline.remaining())
             return jobs.follow(self.client, self.namespace, job, left, progress).require().result
@@ -197,7 +201,8 @@ class _Job:
     def _observe(self) -> Target:
         if self.client is None:
             raise AssertionError("the API client comes with observe()")
-        return observe(self.client, self.namespace, self.backup, self.script.split(".")[0], self.cron)
+        script, wanted = self.script.split(".")[0], {"BACKUP": self.env.get("BACKUP", "")}
+        return observe(self.client, self.namespace, self.backup, script, self.cron, wanted)
 
 
 def raise_first(outcomes: list[Outcome]) -> None:

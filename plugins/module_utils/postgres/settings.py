@@ -11,6 +11,7 @@ from typing import Any, Optional
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import names
 
+NAME_LIMIT = 35  # a job is called <name>-prepare-<time>-<try>, and a pod's label holds 63 characters
 _DNS = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 
 
@@ -68,7 +69,7 @@ def load(raw: dict[str, Any]) -> Settings:
             "is needed", field=missing[0] if missing else "databases", fix="set it in the inventory"
         )
     for key in ("namespace", "name", "claim"):
-        _name(key, values.get(key, "x"), 40 if key == "name" else 63)
+        _name(key, values.get(key, "x"), NAME_LIMIT if key == "name" else 63)
     settings = Settings(**values)
     _rpo(settings)
     return settings

@@ -56,6 +56,9 @@ def undo(
     def observe() -> dict[str, Any]:
         target = runs.observe(client, namespace, name, "swap")
         wanted = database or restore.only(target.databases)
+        target.running = jobs.unfinished(
+            client, namespace, name, "swap", {"MODE": "undo", "DATABASE": wanted}
+        )
         env = runs.env_of(target.cron)
         pod = live.pod_of(client, namespace, env.get("PGHOST", "postgres"))
         psql = live.Psql(client, namespace, pod, env.get("PGUSER", "postgres"))

@@ -85,15 +85,18 @@ damage() {
         SELECT j INTO t FROM wanted WHERE (j->>$q$rows$q$)::bigint > 0 ORDER BY (j->>$q$rows$q$)::bigint DESC LIMIT 1;
         EXECUTE format($q$DELETE FROM ONLY %1$I.%2$I WHERE ctid = (SELECT ctid FROM ONLY %1$I.%2$I LIMIT 1)$q$, t->>$q$schema$q$, t->>$q$table$q$);
         END $$;' || unproven "the comparison did not notice a missing row"
+    # Two tables of one schema, so that no name is in the way, and two that differ, so that there is something to notice;
+    # a table without such a partner only loses its name.
     # shellcheck disable=SC2016
     notices 'DO $$ DECLARE a jsonb; b jsonb; BEGIN
         SELECT j INTO a FROM wanted WHERE j->>$q$kind$q$ = $q$r$q$ ORDER BY (j->>$q$rows$q$)::bigint DESC LIMIT 1;
-        SELECT j INTO b FROM wanted WHERE j->>$q$kind$q$ = $q$r$q$ AND j->>$q$table$q$ <> a->>$q$table$q$ ORDER BY (j->>$q$rows$q$)::bigint LIMIT 1;
+        SELECT j INTO b FROM wanted WHERE j->>$q$kind$q$ = $q$r$q$ AND j->>$q$schema$q$ = a->>$q$schema$q$
+            AND (j->>$q$rows$q$, j->>$q$hash$q$) IS DISTINCT FROM (a->>$q$rows$q$, a->>$q$hash$q$)
+            ORDER BY (j->>$q$rows$q$)::bigint LIMIT 1;
         EXECUTE format($q$ALTER TABLE %I.%I RENAME TO holdfast_swapped$q$, a->>$q$schema$q$, a->>$q$table$q$);
         IF b IS NOT NULL THEN
-            EXECUTE format($q$ALTER TABLE %I.%I RENAME TO holdfast_other$q$, b->>$q$schema$q$, b->>$q$table$q$);
-            EXECUTE format($q$ALTER TABLE %I.holdfast_swapped RENAME TO %I$q$, a->>$q$schema$q$, b->>$q$table$q$);
-            EXECUTE format($q$ALTER TABLE %I.holdfast_other RENAME TO %I$q$, b->>$q$schema$q$, a->>$q$table$q$);
+            EXECUTE format($q$ALTER TABLE %1$I.%2$I RENAME TO %3$I$q$, a->>$q$schema$q$, b->>$q$table$q$, a->>$q$table$q$);
+            EXECUTE format($q$ALTER TABLE %1$I.holdfast_swapped RENAME TO %2$I$q$, a->>$q$schema$q$, b->>$q$table$q$);
         END IF; END $$;' || unproven "the comparison did not notice two swapped tables"
     rm -rf "$SCRATCH/damaged"
     mkdir -p "$SCRATCH/damaged/dump"

@@ -56,9 +56,7 @@ def gather(client: Client, namespace: str, expects: Mapping[str, Any]) -> Cluste
         "storage_classes": lambda: (
             _names(client, "storage.k8s.io/v1", "StorageClass") if expects.get("storage_classes") else []
         ),
-        "claims": lambda: (
-            _names(client, "v1", "PersistentVolumeClaim", namespace) if expects.get("claims") else []
-        ),
+        "claims": lambda: claims(client, namespace) if expects.get("claims") else [],
         "secrets": lambda: _secrets(client, namespace, expects.get("secrets") or {}),
         "unknown_kinds": lambda: [f"{v} {k}" for v, k in expects.get("kinds", []) if not client.serves(v, k)],
         "endpoints": lambda: {e: _connect(e) for e in expects.get("endpoints", [])},
@@ -73,6 +71,11 @@ def gather(client: Client, namespace: str, expects: Mapping[str, Any]) -> Cluste
             cluster.cpu = (cluster.cpu or Decimal(0)) + (parse(offered.get("cpu")) or 0)
             cluster.memory = (cluster.memory or Decimal(0)) + (parse(offered.get("memory")) or 0)
     return cluster
+
+
+def claims(client: Client, namespace: str) -> list[str]:
+    """The names of the namespace's volume claims."""
+    return _names(client, "v1", "PersistentVolumeClaim", namespace)
 
 
 def _names(client: Client, version: str, kind: str, namespace: Optional[str] = None) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import act, preflight
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import act, lost, preflight
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.facts import Facts, observe
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.plan import plan_absent, plan_apply
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import Release, from_options
@@ -93,8 +93,7 @@ def _run(
     if params["state"] == "absent":
         _absent(client, release, facts, envelope, params, check_mode)
         return
-    if params["preflight"]:
-        _preflight(client, release, envelope, params)
+    _preflight(client, release, facts, envelope, params)
     envelope.plan = plan_apply(release, facts, prune=params["prune"], prune_data=params["prune_data"])
     touched = {action.params["key"] for action in envelope.plan}
     envelope.extra["unchanged"] = sum(item.key not in touched for item in release.items)
@@ -135,10 +134,11 @@ def _namespace_missing(release: Release, facts: Facts) -> bool:
     return any(item.phase == "namespace" and item.key not in facts.objects for item in release.items)
 
 
-def _preflight(client: Client, release: Release, envelope: Envelope, params: Params) -> None:
-    found = list(
-        preflight.findings(preflight.gather(client, release.namespace, release.expects), release.expects)
-    )
+def _preflight(client: Client, release: Release, facts: Facts, envelope: Envelope, params: Params) -> None:
+    found = list(lost.findings(release, facts, preflight.claims(client, release.namespace)))
+    if params["preflight"]:
+        expects = release.expects
+        found += preflight.findings(preflight.gather(client, release.namespace, expects), expects)
     judged = waive(found, params.get("waivers") or [])
     envelope.extra["findings"] += [finding.as_dict() for finding in judged]
     stopping = blocking(judged)

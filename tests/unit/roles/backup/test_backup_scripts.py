@@ -130,6 +130,25 @@ def test_an_empty_database_is_not_proven(pg: Server) -> None:
     assert (finished(pg, "nothing")[-1] / "UNPROVEN.json").exists()
 
 
+def test_equal_table_names_in_two_schemas_are_proven(pg: Server) -> None:
+    pg.sql("postgres", "CREATE DATABASE twins")
+    pg.sql(
+        "twins",
+        """CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE a.t AS SELECT generate_series(1, 9) i; CREATE TABLE b.t AS SELECT 1 AS i;
+CREATE TABLE a.u AS SELECT 2 AS i; CREATE TABLE b.u AS SELECT 3 AS i; CREATE VIEW b.v AS SELECT 1;""",
+    )
+    try:
+        assert pg.script("backup.sh", DATABASES="twins").code == 0
+        proof = pg.script("verify.sh", DATABASES="twins")
+        assert proof.code == 0 and proof.result["damage_noticed"] == 3, proof.text
+        uncounted = pg.script("backup.sh", DATABASES="twins", HASH_MAX_MB="0")
+        assert uncounted.code == 0, uncounted.text
+        proof = pg.script("verify.sh", DATABASES="twins")
+        assert proof.code == 0 and proof.result["hashed"] is False, proof.text
+    finally:
+        pg.sql("postgres", "DROP DATABASE twins")
+
+
 @pytest.mark.parametrize("damage", ["truncate", "tamper", "missing file", "foreign"])
 def test_a_damaged_backup_is_unproven(pg: Server, damage: str) -> None:
     assert pg.script("backup.sh", DATABASES="shop").code == 0

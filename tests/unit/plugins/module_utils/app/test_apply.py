@@ -14,7 +14,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import run 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import from_options
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import FakeClock
-from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
 
 SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
 VALUES: dict[str, Any] = {
@@ -161,6 +161,40 @@ def test_a_generated_value_is_made_once_and_no_value_is_shown(server: Server) ->
     for value in ("canary", kept["PASSWORD"], kept["TOKEN"]):
         assert value not in str(first) and value not in str(second)
     assert "(not shown)" in str(second["diff"])
+
+
+def test_a_lost_secret_over_an_existing_volume_is_refused_not_made_anew(server: Server) -> None:
+    values = {
+        **VALUES,
+        "data_services": {
+            "postgres": {
+                "image": "x/postgres:15",
+                "user": "u",
+                "database": "d",
+                "password": {"secret": "keys", "key": "PASSWORD"},
+                "storage": {"name": "data", "size": "1Gi"},
+                "resources": SMALL,
+            }
+        },
+    }
+    run(options(values, wait=False))
+    secret = server.objects.pop("v1/hello/Secret/keys")
+    assert run(options(values, wait=False))["changed"], "without a volume there is nothing to lose"
+    claim = {"kind": "PersistentVolumeClaim", "metadata": {"name": "data-postgres-0", "namespace": "hello"}}
+    server.objects["v1/hello/PersistentVolumeClaim/data-postgres-0"] = {"apiVersion": "v1", **claim}
+    assert not run(options(values, wait=False))["changed"], "with Secret and volume all is well"
+    for lost in (None, {**secret, "data": {"TOKEN": "eA=="}}):
+        server.objects.pop("v1/hello/Secret/keys")
+        if lost:
+            server.objects["v1/hello/Secret/keys"] = lost
+        before = copy.deepcopy(server.objects)
+        with pytest.raises(Refused, match=r"data-postgres-0 was made with the old value"):
+            run(options(values, wait=False))
+        assert server.objects == before
+        server.objects["v1/hello/Secret/keys"] = secret
+    server.objects.pop("v1/hello/Secret/keys")
+    waiver = {"rule": "cluster.secret_lost", "reason": "the volume is empty", "by": "ops"}
+    assert run(options(values, wait=False, waivers=[waiver]))["changed"]
 
 
 def test_prune_takes_what_is_gone_but_not_data(server: Server) -> None:

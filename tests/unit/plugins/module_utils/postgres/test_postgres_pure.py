@@ -256,6 +256,42 @@ def test_a_job_is_its_cron_job_with_another_script() -> None:
     assert cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
 
 
+class Api:
+    """Just enough of an API server for jobs: each is kept under its name."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+
+    def path_for(self, version: str, kind: str, namespace: str = "", name: Optional[str] = None) -> str:
+        return name or ""
+
+    def get(self, path: str) -> Optional[dict[str, Any]]:
+        return self.jobs.get(path)
+
+    def list(self, path: str, label_selector: str = "") -> list[dict[str, Any]]:
+        return list(self.jobs.values())
+
+    def request(self, method: str, path: str, body: dict[str, Any]) -> None:
+        self.jobs[body["metadata"]["name"]] = {**body, "status": {}}
+
+
+def test_two_requests_of_one_second_get_a_job_each_and_a_second_look_finds_ones_own() -> None:
+    api: Any = Api()
+    cron = manifests.objects(settings.load(GIVEN), "postgres:15", {})[-3]
+
+    def ask(**env: str) -> str:
+        return jobs.start(api, jobs.from_cron(cron, "b-swap-1", "swap.sh", env))
+
+    first, second = ask(DATABASE="shop", STAMP="1"), ask(DATABASE="other", STAMP="1")
+    assert (first, second) == ("b-swap-1", "b-swap-1-2")
+    assert (ask(DATABASE="shop", STAMP="1", SAFETY="skip"), ask(DATABASE="other")) == (first, second)
+    found = jobs.unfinished(api, "shop", "b", "swap", {"DATABASE": "other", "MODE": ""})
+    assert found is not None and found["metadata"]["name"] == second
+    assert jobs.unfinished(api, "shop", "b", "swap", {"DATABASE": "shop", "MODE": "undo"}) is None
+    api.jobs[first]["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
+    assert ask(DATABASE="shop") == "b-swap-1-3"  # a failed try is followed by a new one
+
+
 def test_the_words_of_a_job() -> None:
     events = jobs.parse('{"event":"result","rows":1}\nsh: not found\n')
     assert events == [{"event": "result", "rows": 1}, {"event": "text", "message": "sh: not found"}]
