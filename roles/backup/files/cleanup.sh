@@ -1,6 +1,6 @@
 #!/bin/sh
-# Drop databases that restores have kept long enough, and open a live database that a killed swap has left fenced.
-# cleanup.sh               every database of the server that carries our comment
+# Drop databases and schemas that restores have kept long enough, and open a live database that a killed swap has left fenced.
+# cleanup.sh               every database of the server that carries our comment, and every schema of those in $DATABASES
 # cleanup.sh reopen NAME   only open NAME again, if it is fenced by us (its lock is the caller's)
 set -u
 # shellcheck source=roles/backup/files/lib.sh
@@ -45,5 +45,19 @@ while IFS='|' read -r what name of <&5; do
     done=$((done + 1))
     exec 8>&-
 done 5<"$list"
-rm -f "$list"
+# What restores of single tables have left in the live databases.
+printf '%s\n' "${DATABASES:-}" >"$list.live"
+while IFS= read -r database <&5; do
+    [ -n "$database" ] || continue
+    sql "$database" -v "now=$(seconds)" >"$list" 2>/dev/null <<'SQL' || continue
+SELECT nspname FROM pg_namespace n, LATERAL obj_description(n.oid, 'pg_namespace') c
+WHERE c LIKE '{"holdfast":"table"%' AND (c::jsonb->>'keep_until')::bigint < :now;
+SQL
+    while IFS= read -r schema <&6; do
+        drop_schema "$database" "$schema" >/dev/null 2>&1 || continue
+        say progress action drop database "$database" schema "$schema"
+        done=$((done + 1))
+    done 6<"$list"
+done 5<"$list.live"
+rm -f "$list" "$list.live"
 say result changed "$done"

@@ -23,14 +23,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'fail 1 "stopped by a signal"' TERM INT HUP
 
-state() { printf '{"holdfast":"restore","of":"%s","backup":"%s","stamp":"%s","step":"%s","since":%s}' \
-    "$(json "$DATABASE")" "$BACKUP" "$STAMP" "$1" "$(seconds)"; }
-
 refuse_unfit() {
-    bad=$(check_files "$FROM") || fail 65 "backup $BACKUP is damaged: $bad: choose another one"
-    owner=$(manifest_text "$FROM/manifest.json" database)
-    [ "$owner" = "$(json "${SOURCE:-$DATABASE}")" ] ||
-        fail 65 "backup $BACKUP is of database $owner, not of ${SOURCE:-$DATABASE}: name its own database, or say that you mean it with source_database"
+    refuse_damaged
     rows=$(manifest_text "$FROM/manifest.json" rows)
     [ "$rows" != 0 ] || [ "${ALLOW_EMPTY:-}" = 1 ] ||
         fail 65 "backup $BACKUP has no rows at all, so restoring it would empty the database: choose an older one, or say that you mean it with allow_empty"
@@ -59,17 +53,13 @@ SQL
 }
 
 if [ -z "${DATABASE:-}" ] || [ -z "${BACKUP:-}" ] || [ -z "${STAMP:-}" ]; then fail 64 "DATABASE, BACKUP and STAMP are needed"; fi
-HOME_DIR="$BACKUPS/$(safe_name "${SOURCE:-$DATABASE}")"
-FROM="$HOME_DIR/$BACKUP"
+FROM="$BACKUPS/$(safe_name "${SOURCE:-$DATABASE}")/$BACKUP"
 TARGET=$(side_name "$DATABASE" restore "$STAMP")
 WORK=$(mktemp -d)
 began=$(seconds)
 
 step preflight database "$DATABASE" backup "$BACKUP" target "$TARGET"
-[ -d "$FROM" ] || fail 65 "there is no backup $BACKUP of ${SOURCE:-$DATABASE} on the volume"
-mkdir -p "$BACKUPS/$(safe_name "$DATABASE")"
-exec 8>"$BACKUPS/$(safe_name "$DATABASE")/.restore.lock"
-flock -n 8 || fail 75 "another restore of $DATABASE is running: wait for it to end"
+lock_restore
 need_server
 refuse_unfit
 # The names are ours, so what is left of an earlier try with this stamp can go; a proven one is kept.

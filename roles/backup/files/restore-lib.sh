@@ -8,6 +8,26 @@ json_table() {
     printf "CREATE TEMP TABLE wanted (j jsonb);\n\\\\copy wanted FROM '%s' WITH (FORMAT csv, QUOTE e'\\\\x01', DELIMITER e'\\\\x02')\n" "$1"
 }
 
+# state STEP: the comment of a database that a restore is filling.
+state() { printf '{"holdfast":"restore","of":"%s","backup":"%s","stamp":"%s","step":"%s","since":%s}' \
+    "$(json "$DATABASE")" "$BACKUP" "$STAMP" "$1" "$(seconds)"; }
+
+# One restore of a database at a time; held on descriptor 8 until this process and its children are gone.
+lock_restore() {
+    mkdir -p "$BACKUPS/$(safe_name "$DATABASE")"
+    exec 8>"$BACKUPS/$(safe_name "$DATABASE")/.restore.lock"
+    flock -n 8 || fail 75 "another restore of $DATABASE is running: wait for it to end"
+}
+
+# The backup in FROM is there, is whole, and is of the database that was asked for.
+refuse_damaged() {
+    [ -d "$FROM" ] || fail 65 "there is no backup $BACKUP of ${SOURCE:-$DATABASE} on the volume"
+    bad=$(check_files "$FROM") || fail 65 "backup $BACKUP is damaged: $bad: choose another one"
+    owner=$(manifest_text "$FROM/manifest.json" database)
+    [ "$owner" = "$(json "${SOURCE:-$DATABASE}")" ] ||
+        fail 65 "backup $BACKUP is of database $owner, not of ${SOURCE:-$DATABASE}: name its own database, or say that you mean it with source_database"
+}
+
 # make_roles BACKUP: the roles that the backup's objects name and this server lacks; without passwords.
 make_roles() {
     {
@@ -59,15 +79,17 @@ SQL
     } | sql "$MAINTENANCE_DB" -v "name=$2" -v "state=$3" 2>&1
 }
 
-# load BACKUP DATABASE LOG: pg_restore with progress.
+# load BACKUP DATABASE LOG [pg_restore options]: pg_restore with progress.
 load() {
     total=$(manifest_text "$1/manifest.json" tables_count)
-    : >"$3"
-    pg_restore -v -j "$JOBS" --exit-on-error --no-subscriptions -d "$(conninfo "$2")" "$1/dump" >"$3" 2>&1 8>&- 9>&- &
+    load_from=$1/dump load_into=$(conninfo "$2") load_log=$3
+    shift 3
+    : >"$load_log"
+    pg_restore -v -j "$JOBS" --exit-on-error --no-subscriptions -d "$load_into" "$@" "$load_from" >"$load_log" 2>&1 8>&- 9>&- &
     LOADER=$!
     last=0
     while kill -0 "$LOADER" 2>/dev/null; do
-        loaded=$(grep -c 'processing data for table' "$3")
+        loaded=$(grep -c 'processing data for table' "$load_log")
         if [ "$loaded" -gt "$last" ]; then
             last=$loaded
             step load tables_done "$loaded" total "$total"
@@ -106,5 +128,11 @@ SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS false', :'name') FROM pg_data
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :'name' AND pid <> pg_backend_pid();
 SELECT format('DROP DATABASE IF EXISTS %I', :'name')
 \gexec
+SQL
+}
+
+# drop_schema DATABASE NAME: of a table's rows beside the live ones.
+drop_schema() { sql "$1" -v "name=$2" <<'SQL'
+DROP SCHEMA IF EXISTS :"name" CASCADE;
 SQL
 }
