@@ -104,7 +104,7 @@ options:
     type: int
     default: 26
   verified_backup_hours:
-    description: Hours that the newest verified backup may be old.
+    description: Hours that the newest verified backup may be old when the backup itself states no limit.
     type: int
     default: 192
   registry_url:

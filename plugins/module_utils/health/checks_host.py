@@ -207,8 +207,9 @@ def _backups(facts: HostFacts, params: dict[str, Any], now: datetime) -> list[Fi
                 )
             )
         verified = hours(backup.get("verified_at"), now)
-        if verified is None or verified > params["verified_backup_hours"]:
-            text = f"the newest verified backup of {name} is {_age(verified)} old, the limit is {params['verified_backup_hours']} h"
+        limit = backup.get("rpo_hours") or params["verified_backup_hours"]
+        if verified is None or verified > limit:
+            text = f"the newest verified backup of {name} is {_age(verified)} old, the limit is {limit} h"
             found.append(
                 Finding(
                     "backup_unverified",

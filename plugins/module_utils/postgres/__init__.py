@@ -7,6 +7,6 @@ Where the health of a backup can be read, without asking the cluster:
 {"namespace","name","volume" (the backup volume's directory on the host),"databases":[{"database","directory"}],"rpo_hours"}.
 <volume>/<directory>/status.json is written by every backup and verify run:
 {"database","newest","newest_at","verified","verified_at","backups","rows","unproven","rpo_hours","written_at","free_kb"};
-times are epoch seconds (0: never), names are the backups' names. Healthy: now - verified_at <= rpo_hours * 3600 and not
-unproven. <volume>/<directory>/metrics.prom has the same for node_exporter's textfile collector.
+times are epoch seconds (0: never), names are the backups' names, unproven says why the newest backup did not restore on
+trial ("" when nothing speaks against it). Healthy: now - verified_at <= rpo_hours * 3600 and not unproven. <volume>/<directory>/metrics.prom has the same for node_exporter's textfile collector.
 """

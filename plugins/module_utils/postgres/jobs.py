@@ -26,7 +26,7 @@ REFUSED_CODES = (64, 65)
 KEEP_SECONDS = 7 * 86400  # finished jobs stay a week, for whoever asks what happened
 TRIES = 20
 # What tells two requests for the same script apart; times and wishes that change nothing about the subject do not.
-SUBJECT = ("DATABASE", "SOURCE", "BACKUP", "MODE", "BEFORE", "TABLE")
+SUBJECT = ("DATABASE", "SOURCE", "BACKUP", "MODE", "BEFORE", "SCHEMA", "TABLE", "ROWS", "APPLY")
 
 
 @dataclass

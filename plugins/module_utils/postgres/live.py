@@ -123,6 +123,8 @@ def counts(
     """Exact rows of these tables ({"schema","table"}); None for one that is not there. Keys are schema.table."""
     wanted = json.dumps([{"s": t["schema"], "t": t["table"]} for t in tables], ensure_ascii=False)
     sql = """
+-- The table itself is read: an index may still be whole when it is not.
+SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;
 SELECT format('SELECT %s || E''\\t'' || count(*) FROM ONLY %I.%I', ord, x->>'s', x->>'t')
 FROM json_array_elements(:'wanted'::json) WITH ORDINALITY AS e(x, ord)
 WHERE to_regclass(format('%I.%I', x->>'s', x->>'t')) IS NOT NULL

@@ -134,6 +134,22 @@ def prove(
     )
 
 
+def tidy(client: Optional[Client], namespace: str, name: str, limits: Limits) -> Envelope:
+    """Open databases that a killed restore left closed, and drop what restores have kept long enough; now, not within the hour."""
+
+    def verify(_after: Target) -> tuple[bool, dict[str, Any]]:
+        return True, {}  # the script's own count; pg_database_info looks with other eyes
+
+    job = _Job(client, namespace, name, f"{name}-cleanup", "cleanup.sh", {}, limits)
+    wanted = Action("clean_up", f"CronJob/{name}-cleanup", "a clean-up was asked for", "medium")
+    envelope = job.run(lambda _target: False, verify, wanted)
+    done = sum(int(outcome.detail.get("changed") or 0) for outcome in envelope.actions)
+    envelope.extra["count"] = done
+    if not limits.check_mode:
+        envelope.changed = done > 0
+    return envelope
+
+
 @dataclass
 class _Job:
     """One script, run as a job of a CronJob."""

@@ -108,11 +108,13 @@ def hours_between(schedule: str) -> Optional[float]:
 
 
 def _rpo(settings: Settings) -> None:
-    gap = hours_between(settings.schedule)
-    if gap is not None and gap > settings.rpo_hours:
-        raise HoldfastError(
-            f"a backup every {gap:g} h cannot keep the age of the newest one below {settings.rpo_hours} h",
-            field="schedule",
-            value=settings.schedule,
-            fix='back up more often ("0 * * * *" for an RPO of 1 h) or raise rpo_hours',
-        )
+    for key, what in (("schedule", "a backup"), ("verify_schedule", "a trial restore")):
+        value = str(getattr(settings, key))
+        gap = hours_between(value)
+        if gap is not None and gap > settings.rpo_hours:
+            raise HoldfastError(
+                f"{what} every {gap:g} h cannot keep the age of the newest verified one below {settings.rpo_hours} h",
+                field=key,
+                value=value,
+                fix='run it more often ("0 * * * *" is every hour) or raise rpo_hours',
+            )

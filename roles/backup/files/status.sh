@@ -21,10 +21,12 @@ newest_at=0 verified_at=0 rows=0
 [ -z "$newest" ] || newest_at=$(epoch "$newest")
 [ -z "$verified" ] || verified_at=$(epoch "$verified")
 [ -z "$newest" ] || rows=$(manifest_text "$home/$newest/manifest.json" rows)
-unproven=false
-[ -z "$newest" ] || [ ! -f "$home/$newest/UNPROVEN.json" ] || unproven=true
+# Why the newest backup did not restore on trial, as JSON text already; empty when nothing speaks against it.
+unproven=''
+[ -z "$newest" ] || [ ! -f "$home/$newest/UNPROVEN.json" ] ||
+    unproven=$(sed -n 's/.*"why":"\(.*\)","rows":.*/\1/p' "$home/$newest/UNPROVEN.json")
 
-printf '{"database":"%s","newest":"%s","newest_at":%s,"verified":"%s","verified_at":%s,"backups":%s,"rows":%s,"unproven":%s,"rpo_hours":%s,"written_at":%s,"free_kb":%s}\n' \
+printf '{"database":"%s","newest":"%s","newest_at":%s,"verified":"%s","verified_at":%s,"backups":%s,"rows":%s,"unproven":"%s","rpo_hours":%s,"written_at":%s,"free_kb":%s}\n' \
     "$(json "$database")" "$newest" "$newest_at" "$verified" "$verified_at" "$count" "${rows:-0}" "$unproven" \
     "${RPO_HOURS:-26}" "$(seconds)" "$(free_kb "$home")" | write_atomic "$home/status.json"
 label="database=\"$(json "$database")\""
@@ -38,6 +40,9 @@ holdfast_backup_verified_timestamp_seconds{$label} $verified_at
 # HELP holdfast_backup_rpo_seconds The age that the newest verified backup may have.
 # TYPE holdfast_backup_rpo_seconds gauge
 holdfast_backup_rpo_seconds{$label} $((${RPO_HOURS:-26} * 3600))
+# HELP holdfast_backup_unproven Whether the newest backup failed its trial restore.
+# TYPE holdfast_backup_unproven gauge
+holdfast_backup_unproven{$label} $([ -z "$unproven" ] && echo 0 || echo 1)
 # HELP holdfast_backup_count Backups kept.
 # TYPE holdfast_backup_count gauge
 holdfast_backup_count{$label} $count

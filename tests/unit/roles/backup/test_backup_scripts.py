@@ -128,6 +128,10 @@ def test_an_empty_database_is_not_proven(pg: Server) -> None:
     proof = pg.script("verify.sh", DATABASES="nothing")
     assert proof.code == 65 and "no rows at all" in proof.error
     assert (finished(pg, "nothing")[-1] / "UNPROVEN.json").exists()
+    status = json.loads((pg.home / "backups/nothing/status.json").read_text())
+    assert status["unproven"] == "it has no rows at all" and status["verified_at"] == 0
+    metrics = (pg.home / "backups/nothing/metrics.prom").read_text()
+    assert 'holdfast_backup_unproven{database="nothing"} 1' in metrics
 
 
 def test_equal_table_names_in_two_schemas_are_proven(pg: Server) -> None:

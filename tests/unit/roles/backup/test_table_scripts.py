@@ -65,7 +65,9 @@ def test_a_preview_changes_nothing_and_says_what_differs(pg: Server, backup: str
     )
     assert pg.sql("shop", "SELECT count(*), sum(hashtext(t::text)) FROM tracks t") == before
     shown = pg.sql("shop", f"SELECT backup ->> 'title' <> live ->> 'title' FROM {found['schema']}.diff WHERE kind = 'different' LIMIT 1")  # fmt: skip
-    assert shown == "t" and not [d for d in pg.sql("postgres", "TABLE pg_database").split() if "__restore" in d]
+    assert shown == "t" and not [
+        d for d in pg.sql("postgres", "TABLE pg_database").split() if "__restore" in d
+    ]
     pg.sql("shop", found["sql"])  # what it says is what is missing
     assert pg.sql("shop", f"SELECT count(*) FROM {found['schema']}.diff WHERE kind <> 'extra'") == "0"
 
@@ -103,7 +105,7 @@ def test_the_server_refuses_a_row_and_nothing_is_changed(pg: Server, backup: str
 def test_a_nasty_table(pg: Server) -> None:
     name = pg.script("backup.sh", DATABASES=NASTY).result["backup"]
     good = pg.content(NASTY)
-    pg.sql(NASTY, f"DELETE FROM {ODD} WHERE t < 10; UPDATE {ODD} SET \"t.*\" = NULL WHERE t = 20;")
+    pg.sql(NASTY, f'DELETE FROM {ODD} WHERE t < 10; UPDATE {ODD} SET "t.*" = NULL WHERE t = 20;')
     odd = {"DATABASE": NASTY, "SCHEMA": "Ünï Schema", "TABLE": "we \"ird\" 'T'\ttab"}
     done = pg.script("table.sh", **ask("20260301T000005Z", str(name), APPLY="1", **odd))
     assert done.code == 0 and (done.result["missing"], done.result["different"]) == (9, 1), done.text

@@ -96,7 +96,10 @@ def test_the_gap_of_a_schedule(schedule: str, hours: Optional[float]) -> None:
 def test_a_schedule_that_cannot_keep_the_rpo_is_refused() -> None:
     with pytest.raises(HoldfastError, match="schedule"):
         settings.load({**GIVEN, "rpo_hours": 2})
-    assert settings.load({**GIVEN, "rpo_hours": 2, "schedule": "0 * * * *"}).rpo_hours == 2
+    hourly = {"rpo_hours": 2, "schedule": "0 * * * *"}
+    with pytest.raises(HoldfastError, match="a trial restore every 24 h"):
+        settings.load({**GIVEN, **hourly})
+    assert settings.load({**GIVEN, **hourly, "verify_schedule": "30 * * * *"}).rpo_hours == 2
 
 
 @pytest.mark.parametrize(
