@@ -15,11 +15,13 @@ from lab.proc import Result
 K3S = "/usr/local/bin/k3s"
 DATA = "/var/lib/rancher/k3s"
 DROPINS = "/etc/rancher/k3s/config.yaml.d"
+PATIENCE = 3
 
 
 def eventually(look: Callable[[], Any], seconds: float, what: str, interval: float = 0.5) -> Any:
-    """Return the first true answer of ``look``; fail after ``seconds`` with the last answer or error."""
-    deadline = time.monotonic() + seconds
+    """Return the first true answer of ``look``; fail with the last answer or error after thrice the ``seconds``
+    that a quiet machine may take."""
+    deadline = time.monotonic() + PATIENCE * seconds
     while True:
         last: Any = None
         try:
@@ -29,7 +31,7 @@ def eventually(look: Callable[[], Any], seconds: float, what: str, interval: flo
         except (LabError, KeyError, IndexError, ValueError) as error:
             last = error
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {last}")
+            raise AssertionError(f"{what}: not within {PATIENCE * seconds:.0f} s; last seen: {last}")
         time.sleep(interval)
 
 

@@ -118,23 +118,24 @@ def test_stopped_containerd_does_not_show_in_the_node(k3s: K3s) -> None:
         answer = k3s.host.sudo(
             ["timeout", "20", K3S, "crictl", "--timeout", "5s", "ps"], check=False, timeout=40
         )
-        assert answer.rc != 0
-        assert "DeadlineExceeded" in answer.err or "deadline exceeded" in answer.err.lower(), answer.err
+        # Which end of the connection gives up first, and with which words, is a matter of milliseconds.
+        assert answer.rc != 0, answer.out
         time.sleep(10)
         assert k3s.node_ready()
         assert k3s.unit("ActiveState") == "active"
     finally:
         k3s.host.sudo(["kill", "-CONT", pid])
-    eventually(lambda: k3s.cli("crictl", "ps", check=False).rc == 0, 20, "crictl answers again")
+    eventually(lambda: k3s.cli("crictl", "ps", check=False).rc == 0, 60, "crictl answers again")
 
 
 def test_locked_database_stops_writes_only(k3s: K3s) -> None:
     lock = (
         "import sqlite3, sys, time; d = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None);"
-        "d.execute('begin immediate'); print('locked', flush=True); time.sleep(14)"
+        "d.execute('begin immediate'); print('locked', flush=True); time.sleep(30)"
     )
     k3s.host.sudo(["systemd-run", "-q", "--unit=contract-lock", "python3", "-c", lock, DB])
-    time.sleep(2)
+    said = ["journalctl", "-q", "-o", "cat", "-u", "contract-lock"]
+    eventually(lambda: "locked" in k3s.host.sudo(said).out, 10, "the lock is held")
 
     def write(seconds: int) -> Result:
         command = [
@@ -150,7 +151,7 @@ def test_locked_database_stops_writes_only(k3s: K3s) -> None:
     assert write(4).rc != 0
     assert k3s.cli("kubectl", "get", "ns", SPACE, "--request-timeout=4s").rc == 0
     assert k3s.unit("ActiveState") == "active"
-    eventually(lambda: write(5).rc == 0, 40, "writes work again")
+    eventually(lambda: write(5).rc == 0, 90, "writes work again")
 
 
 def test_damaged_database_hangs_in_activating(k3s: K3s) -> None:

@@ -33,8 +33,9 @@ func TestMissingOptionsAreFailures(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			path, options, err := readKernelConfig([]string{"/nonexistent", writeConfig(t, c.enabled)})
-			if err != nil || path == "/nonexistent" {
+			absent := filepath.Join(t.TempDir(), "absent")
+			path, options, err := readKernelConfig([]string{absent, writeConfig(t, c.enabled)})
+			if err != nil || path == absent {
 				t.Fatal(path, err)
 			}
 			var out bytes.Buffer
@@ -67,7 +68,7 @@ func TestSectionsInOrder(t *testing.T) {
 }
 
 func TestNoKernelConfigIsAnError(t *testing.T) {
-	if _, _, err := readKernelConfig([]string{"/nonexistent"}); err != errNoKernelConfig {
+	if _, _, err := readKernelConfig([]string{filepath.Join(t.TempDir(), "absent")}); err != errNoKernelConfig {
 		t.Errorf("got %v", err)
 	}
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,10 +108,10 @@ def options(values: dict[str, Any] = VALUES, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     found = Server()
     monkeypatch.setattr(run_module, "_client", lambda params, check_mode: found)
-    monkeypatch.setattr(run_module, "DIRECTORY", "/nonexistent/holdfast")
+    monkeypatch.setattr(run_module, "DIRECTORY", str(tmp_path))
     return found
 
 
