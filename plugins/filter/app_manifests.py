@@ -9,7 +9,8 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.app import files, release
+from ansible_collections.holdfast.k3s.plugins.module_utils.app import files, off_hours, release
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.pipelines import files as pipelines
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.plain import plain
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 
@@ -25,12 +26,13 @@ def app_manifests(values: Values, *overlays: Values) -> list[dict[str, Any]]:
 
 
 def app_files(values: Values, *overlays: Values) -> list[dict[str, str]]:
-    """The same as the files of a kustomize directory: a list of path and content."""
+    """The same as the files of a kustomize directory, and the pipeline: a list of path and content."""
     try:
         app, rendered, _findings = release.build(plain(values), plain(overlays))
     except HoldfastError as failure:
         raise AnsibleFilterError(str(failure)) from failure
-    return [{"path": path, "content": content} for path, content in files.kustomize(app, rendered).items()]
+    found = {**files.kustomize(app, rendered), **pipelines.files(app)}
+    return [{"path": path, "content": content} for path, content in found.items()]
 
 
 def app_findings(values: Values, *overlays: Values) -> list[dict[str, Any]]:
@@ -38,9 +40,22 @@ def app_findings(values: Values, *overlays: Values) -> list[dict[str, Any]]:
     return [finding.as_dict() for finding in release.check(plain(values), plain(overlays))[1]]
 
 
+def app_off_hours(values: Values, *overlays: Values) -> dict[str, Any]:
+    """What the off-hours timer on the host has to know; empty when there are no off hours."""
+    try:
+        return off_hours.settings(release.build(plain(values), plain(overlays))[0])
+    except HoldfastError as failure:
+        raise AnsibleFilterError(str(failure)) from failure
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name to function."""
-        return {"app_manifests": app_manifests, "app_files": app_files, "app_findings": app_findings}
+        return {
+            "app_manifests": app_manifests,
+            "app_files": app_files,
+            "app_findings": app_findings,
+            "app_off_hours": app_off_hours,
+        }

@@ -21,6 +21,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.host.controls import 
 ETC = "/etc/rancher/k3s"
 SECRETS_FILE = f"{ETC}/config.yaml.d/90-holdfast-secrets.yaml"
 REGISTRIES_FILE = f"{ETC}/registries.yaml"
+# Where k3s looks for the programs that sign kubelet in to registries; their configuration is read when it starts.
+PROVIDERS_FILE = "/var/lib/rancher/credentialprovider/config.yaml"
 MANAGED = "# Written by holdfast.k3s: change the inventory, not this file.\n"
 
 
@@ -28,7 +30,7 @@ def build(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """`files` and `secret_content` for file_set.
 
     inputs: `mode`, `unit`, `config` (the role's own keys), `extra_config`, `extra_kubelet`, `registries`,
-    `environment`, `enabled` (names of controls), `settings` (see hardening).
+    `environment`, `enabled` (names of controls), `settings` (see hardening), `credential_providers`.
     """
     check_keys(inputs["extra_config"], inputs["mode"], "k3s_extra_config")
     enabled, settings = inputs["enabled"], inputs["settings"]
@@ -39,6 +41,8 @@ def build(inputs: Mapping[str, Any]) -> dict[str, Any]:
     secret_content: dict[str, str] = {}
     _secret(files, secret_content, SECRETS_FILE, yaml_text(secrets) if secrets else None)
     _registries(files, secret_content, inputs["registries"])
+    providers = credential_providers(inputs["credential_providers"])
+    _secret(files, secret_content, PROVIDERS_FILE, yaml_text(providers) if providers else None)
     environment = "".join(
         f"{name}={_quoted(value)}\n" for name, value in sorted(inputs["environment"].items())
     )
@@ -97,6 +101,35 @@ def _registries(
         _secret(files, secret_content, REGISTRIES_FILE, yaml_text(registries))
     else:
         files.append(_file(REGISTRIES_FILE, yaml_text(registries), "0600"))
+
+
+def credential_providers(given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """kubelet's CredentialProviderConfig; empty without a provider.
+
+    A token is asked for when an image is pulled and forgotten after `cache`, so nothing has to be refreshed.
+    """
+    providers = [
+        {
+            "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+            "name": provider["name"],
+            "matchImages": list(provider["match_images"]),
+            "defaultCacheDuration": provider.get("cache", "6h"),
+            **({"args": list(provider["args"])} if provider.get("args") else {}),
+            **(
+                {"env": [{"name": k, "value": str(v)} for k, v in sorted(provider["env"].items())]}
+                if provider.get("env")
+                else {}
+            ),
+        }
+        for provider in given
+    ]
+    if not providers:
+        return {}
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1",
+        "kind": "CredentialProviderConfig",
+        "providers": providers,
+    }
 
 
 def _agent_config(enabled: Sequence[str]) -> dict[str, Any]:

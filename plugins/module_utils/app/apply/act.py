@@ -30,6 +30,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import Ho
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.progress import Progress
 
+OWN_MANAGERS = "holdfast-"
 IMMUTABLE_HINT = "the field cannot be changed in place: keep it as it was, or delete the object first (its volume claims stay)"
 
 
@@ -94,10 +95,7 @@ class Apply:
         began, live = self.clock.monotonic(), self.facts.objects.get(item.key)
         outcome = Outcome(action)
         try:
-            wanted = desired(self.release, item, live)
-            after = self.client.apply(
-                wanted, field_manager=FIELD_MANAGER, force=self.force, dry_run=self.dry_run
-            )
+            after = self._send(desired(self.release, item, live))
         except ApiError as error:
             outcome.outcome = "refused" if error.status == 409 else "failed"
             outcome.error = explain(error)
@@ -109,6 +107,19 @@ class Apply:
                 self.diffs.append(diff_entry(action.target, live, after))
         outcome.seconds = self.clock.monotonic() - began
         return outcome
+
+    def _send(self, wanted: Obj) -> Obj:
+        """Apply one object; what another of our own hands has set is not somebody else's."""
+
+        def send(force: bool) -> Obj:
+            return self.client.apply(wanted, field_manager=FIELD_MANAGER, force=force, dry_run=self.dry_run)
+
+        try:
+            return send(self.force)
+        except ApiError as error:
+            if not only_ours(error):
+                raise
+            return send(True)
 
     def _delete(self, action: Action) -> Outcome:
         began, live = self.clock.monotonic(), self.facts.objects[action.params["key"]]
@@ -163,12 +174,26 @@ def diff_entry(target: str, before: Optional[Obj], after: Optional[Obj]) -> dict
     }  # fmt: skip
 
 
+def conflicts(error: ApiError) -> list[Obj]:
+    """The fields that other managers own, as the server names them; empty for any other error."""
+    body = error.body if isinstance(error.body, dict) else {}
+    causes = (body.get("details") or {}).get("causes") or []
+    found = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
+    return found if error.status == 409 else []
+
+
+def only_ours(error: ApiError) -> bool:
+    """Whether every conflict is with a part of this collection, such as the off-hours timer."""
+    found = conflicts(error)
+    return bool(found) and all(
+        f'conflict with "{OWN_MANAGERS}' in cause.get("message", "") for cause in found
+    )
+
+
 def explain(error: ApiError) -> str:
     """The server's no, with the way out where there is one."""
-    causes = (
-        ((error.body or {}).get("details") or {}).get("causes") or [] if isinstance(error.body, dict) else []
-    )
-    if error.status == 409 and any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
+    causes = conflicts(error)
+    if causes:
         fields = ", ".join(f"{cause.get('field')} ({cause.get('message')})" for cause in causes)
         return f"another owner set these fields: {fields}. Fix: take them out of the values, or force_conflicts: true"
     if error.status == 422 and any(text in error.message for text in ("immutable", "forbidden: updates to")):

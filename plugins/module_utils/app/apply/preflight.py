@@ -38,7 +38,6 @@ class Cluster:
     metrics: bool = True
     cpu: Optional[Decimal] = None
     memory: Optional[Decimal] = None
-    suspended: Optional[bool] = None
 
 
 def gather(client: Client, namespace: str, expects: Mapping[str, Any]) -> Cluster:

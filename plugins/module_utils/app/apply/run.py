@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import act, lost, preflight
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import act, lost, owners, preflight
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.facts import Facts, observe
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.plan import plan_absent, plan_apply
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import Release, from_options
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import Obj, Release, from_options
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.verify import verify
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.wait import Waiter
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import blocking, waive
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding, blocking, waive
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiUnreachable
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
@@ -90,6 +90,9 @@ def _run(
     clock: Clock,
 ) -> None:
     deadline = Deadline(clock, params["deadline"])
+    _refuse(
+        owners.findings(_ours(release, facts), lambda one: owners.suspended(client, one)), envelope, params
+    )
     if params["state"] == "absent":
         _absent(client, release, facts, envelope, params, check_mode)
         return
@@ -129,6 +132,12 @@ def _item(release: Release, key: Any) -> Any:
     return next((item.manifest for item in release.items if item.key == key), None)
 
 
+def _ours(release: Release, facts: Facts) -> list[Obj]:
+    """The live objects that this release names, now or from an earlier run."""
+    named = {*facts.record, *(item.key for item in release.items)}
+    return [obj for key, obj in facts.objects.items() if key in named]
+
+
 def _namespace_missing(release: Release, facts: Facts) -> bool:
     """The server cannot judge objects of a namespace that is not there yet."""
     return any(item.phase == "namespace" and item.key not in facts.objects for item in release.items)
@@ -139,12 +148,17 @@ def _preflight(client: Client, release: Release, facts: Facts, envelope: Envelop
     if params["preflight"]:
         expects = release.expects
         found += preflight.findings(preflight.gather(client, release.namespace, expects), expects)
+    _refuse(found, envelope, params)
+
+
+def _refuse(found: Iterable[Finding], envelope: Envelope, params: Params) -> None:
+    """Stop before anything is applied when a finding says so; what is waived stays in the result."""
     judged = waive(found, params.get("waivers") or [])
     envelope.extra["findings"] += [finding.as_dict() for finding in judged]
     stopping = blocking(judged)
     if stopping:
         lines = "\n".join(f"  {number}. {finding.text()}" for number, finding in enumerate(stopping, start=1))
-        raise Refused(f"{len(stopping)} thing(s) are missing, nothing was applied:\n{lines}")
+        raise Refused(f"{len(stopping)} thing(s) stand in the way, nothing was applied:\n{lines}")
 
 
 def _absent(

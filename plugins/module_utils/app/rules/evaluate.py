@@ -24,7 +24,7 @@ RULES = tuple(rule for module in MODULES for rule in module.RULES)
 # Rules that need the cluster; their ids may stand in a waiver as well.
 LIVE = (
     "cluster.version", "cluster.ingress_class", "cluster.storage_class", "cluster.crd", "cluster.claim", "cluster.secret",
-    "cluster.secret_lost", "cluster.endpoint", "cluster.metrics", "cluster.capacity",
+    "cluster.secret_lost", "cluster.endpoint", "cluster.metrics", "cluster.capacity", "cluster.foreign_owner",
 )  # fmt: skip
 
 
@@ -44,7 +44,6 @@ KNOWN = frozenset(
         "env.required",
         "env.value",
         "image.always_local_registry",
-        "image.credentials_by_hand",
         "image.latest",
         "image.moving_pull_policy",
         "image.tag_policy",
@@ -54,9 +53,10 @@ KNOWN = frozenset(
         "ingress.unknown_service",
         "mode.unknown",
         "names.clash",
-        "off_hours.by_hand",
+        "off_hours.delivery",
         "off_hours.incomplete",
         "off_hours.production",
+        "off_hours.unknown",
         "pdb.blocks_drain",
         "ports.duplicate",
         "ports.node_port_range",

@@ -117,27 +117,23 @@ def off_hours(app: Mapping[str, Any]) -> Iterator[Finding]:
                 "Both times are needed.",
                 "give a cron expression",
             )
-
-
-def declared_only(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """Data that is checked and kept for later, but that nothing acts on yet: silence would promise too much."""
-    if app.get("registry_credentials"):
+    if settings.get("enabled") and app.get("delivery", "manifests") != "manifests":
         yield Finding(
-            "image.credentials_by_hand",
-            "registry_credentials",
-            "Nothing installs kubelet's credential provider for it yet.",
-            "put the provider and its configuration where k3s looks for it, or name a Secret in image.pull_secrets",
-            severity="warning",
-            source="WC-50",
-        )
-    if (app.get("off_hours") or {}).get("enabled"):
-        yield Finding(
-            "off_hours.by_hand",
+            "off_hours.delivery",
             "off_hours.enabled",
-            "Nothing scales by this schedule yet.",
-            "scale by hand, or by a cron job of your own",
-            severity="warning",
-            source="SC-98",
+            "The objects belong to another owner, who would scale them up again.",
+            "set delivery: manifests, or let that owner keep the hours",
+            app["delivery"],
+            source="CF-26",
+        )
+    unknown = sorted(set(settings.get("exclude", [])) - set(app["services"]) - set(app["disabled"]))
+    for name in unknown:
+        yield Finding(
+            "off_hours.unknown",
+            "off_hours.exclude",
+            "There is no such service.",
+            f"one of: {', '.join(sorted(app['services']))}",
+            name,
         )
 
 
@@ -253,7 +249,6 @@ RULES = (
     tls,
     headers_class,
     off_hours,
-    declared_only,
     rpo,
     owner_of_objects,
     external_host,

@@ -356,3 +356,55 @@ def test_options_without_rendering_are_refused() -> None:
     with pytest.raises(HoldfastError, match="not rendered"):
         run_module.apply_release({"name": None, "objects": None}, check_mode=False, diff=False)
     assert from_options(options()).record_name == "holdfast-release-hello"
+
+
+def flux(name: str = "apps") -> dict[str, str]:
+    return {"kustomize.toolkit.fluxcd.io/name": name, "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+
+
+def adopt(server: Server, labels: dict[str, str], notes: dict[str, str] | None = None) -> None:
+    """Somebody else's marks on the Deployment."""
+    for path, obj in server.objects.items():
+        if obj["kind"] == "Deployment":
+            meta = server.objects[path]["metadata"]
+            meta.update(
+                labels={**meta["labels"], **labels}, annotations={**meta["annotations"], **(notes or {})}
+            )
+
+
+@pytest.mark.parametrize(
+    ("labels", "notes", "owner"),
+    [
+        (flux(), {}, "Flux Kustomization flux-system/apps"),
+        (
+            {"app.kubernetes.io/managed-by": "Helm"},
+            {"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "shop"},
+            "Helm release shop/shop",
+        ),
+        ({}, {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/web"}, "Argo CD application shop"),
+    ],
+)
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_objects_of_another_owner_are_left_alone(
+    server: Server, labels: dict[str, str], notes: dict[str, str], owner: str, state: str
+) -> None:
+    run(options())
+    adopt(server, labels, notes)
+    before = copy.deepcopy(server.objects)
+    with pytest.raises(HoldfastError) as failure:
+        run(options(state=state))
+    assert f"belongs to {owner}" in str(failure.value) and "cluster.foreign_owner" in str(failure.value)
+    assert server.objects == before
+
+
+def test_a_suspended_owner_has_let_go(server: Server) -> None:
+    run(options())
+    adopt(server, flux())
+    reconciler = {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
+        "metadata": {"name": "apps", "namespace": "flux-system"}, "spec": {"suspend": True},
+    }  # fmt: skip
+    server.objects[server.path_for(reconciler["apiVersion"], "Kustomization", "flux-system", "apps")] = (
+        reconciler
+    )
+    run(options())

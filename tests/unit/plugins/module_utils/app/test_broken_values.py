@@ -78,18 +78,3 @@ def test_a_waiver_lets_pass_and_stays_visible() -> None:
     assert found.as_dict()["waiver"] == waiver
     other = deep_merge(rooted, {"waivers": [{**waiver, "target": "services.api"}]})
     assert "security.root" in str(refused(deep_merge(GOOD, other)))
-
-
-def test_what_nothing_acts_on_yet_is_said() -> None:
-    declared = {
-        "environment": "staging",
-        "off_hours": {"enabled": True, "down": "0 20 * * *", "up": "0 6 * * *"},
-        "registry_credentials": [{"provider": "ecr", "registry": "x.example", "region": "r"}],
-    }
-    rules = {
-        finding.rule
-        for finding in release.build(deep_merge(GOOD, declared))[2]
-        if finding.severity == "warning"
-    }
-    assert {"off_hours.by_hand", "image.credentials_by_hand"} <= rules
-    assert rules <= KNOWN

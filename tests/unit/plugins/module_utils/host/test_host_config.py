@@ -46,6 +46,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
         "extra_kubelet": {},
         "registries": {"mirrors": {"localhost:5000": {"endpoint": ["http://localhost:5000"]}}},
         "environment": {},
+        "credential_providers": [],
         "enabled": list(NAMES),
         "settings": SETTINGS,
     }
@@ -212,3 +213,24 @@ def test_kernel_defaults_need_the_sysctls() -> None:
 def test_an_unknown_control_is_named() -> None:
     with pytest.raises(HoldfastError, match="sysctl"):
         resolve({"sysctl": True}, "server", facts())
+
+
+def test_credential_providers_as_kubelet_reads_them() -> None:
+    path = "/var/lib/rancher/credentialprovider/config.yaml"
+    assert content(build(inputs()), path) is None
+    given = {"name": "ecr", "match_images": ["*.dkr.ecr.*.amazonaws.com"], "env": {"AWS_REGION": "eu-west-1"}}
+    result = build(inputs(credential_providers=[given]))
+    assert content(result, path) == {
+        "apiVersion": "kubelet.config.k8s.io/v1",
+        "kind": "CredentialProviderConfig",
+        "providers": [
+            {
+                "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+                "name": "ecr",
+                "matchImages": ["*.dkr.ecr.*.amazonaws.com"],
+                "defaultCacheDuration": "6h",
+                "env": [{"name": "AWS_REGION", "value": "eu-west-1"}],
+            }
+        ],
+    }
+    assert path in result["secret_content"], "what signs in is shown in no diff"

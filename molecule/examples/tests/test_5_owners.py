@@ -1,0 +1,143 @@
+"""One application, one owner: charts are delivered by helm, and what helm or Flux keeps is left alone by everybody else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from one_service import IMAGE, NAME, SERVICE, deliver, gone, refusal
+from turn import KUBECTL, until
+
+from lab import helm
+from lab.host import LabHost
+
+CHART = "/srv/charts/hello"
+FILES: dict[str, Any] = {
+    "Chart.yaml": {"apiVersion": "v2", "name": NAME, "version": "1.2.3"},
+    "values.yaml": {"replicas": 1},
+    "templates/deployment.yaml": {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "labels": {"app": "web", "app.kubernetes.io/managed-by": "Helm"}},
+        "spec": {
+            "replicas": "REPLICAS",
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": IMAGE, "ports": [{"containerPort": 8080}]}]},
+            },
+        },
+    },
+}
+PLAIN = {"name": NAME, "services": {"web": SERVICE}}
+# Flux's own definitions cannot be had here: this is as much of one as the product reads.
+RECONCILER = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "kustomizations.kustomize.toolkit.fluxcd.io"},
+    "spec": {
+        "group": "kustomize.toolkit.fluxcd.io",
+        "names": {"kind": "Kustomization", "plural": "kustomizations", "singular": "kustomization"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {"type": "object", "properties": {"suspend": {"type": "boolean"}}}
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def chart(**values: Any) -> dict[str, Any]:
+    """Values of an application that a chart delivers."""
+    return {"name": NAME, "delivery": "helm", "helm": {"chart": CHART, "values": values}}
+
+
+def replicas(host: LabHost) -> int:
+    """The wanted replicas of the one Deployment."""
+    return int(host.kubectl(["-n", NAME, "get", "deployment", "web"])["spec"]["replicas"])
+
+
+@pytest.fixture(scope="module")
+def charted(one_service: LabHost) -> Iterator[LabHost]:
+    """The host with helm and a chart of its own; nothing of them afterwards."""
+    one_service.put("/usr/local/bin/helm", helm.program().read_bytes(), 0o755)
+    for name, content in FILES.items():
+        text = json.dumps(content, indent=1).replace('"REPLICAS"', "{{ .Values.replicas }}")
+        one_service.put(f"{CHART}/{name}", text.encode())
+    yield one_service
+    deliver(chart(), app_state="absent")
+    gone(one_service)
+    one_service.sudo(["rm", "-rf", CHART, "/usr/local/bin/helm"])
+
+
+@pytest.mark.slow
+@pytest.mark.req("SS-03", "ST-07", "ST-34")
+def test_a_chart_is_installed_upgraded_and_left_alone(charted: LabHost) -> None:
+    assert deliver(chart(replicas=1)) == 1
+    until("the chart's pod is ready", lambda: _ready(charted) == 1)
+    assert deliver(chart(replicas=1)) == 0
+    assert deliver(chart(replicas=2)) == 1
+    assert replicas(charted) == 2
+    listed = json.loads(
+        charted.sudo(
+            ["env", "KUBECONFIG=/etc/rancher/k3s/k3s.yaml", "helm", "-n", NAME, "list", "-o", "json"]
+        ).out
+    )
+    assert [(one["name"], one["chart"], one["status"]) for one in listed] == [
+        (NAME, f"{NAME}-1.2.3", "deployed")
+    ]
+    before = charted.kubectl(["-n", NAME, "get", "deployment", "web"])["metadata"]["resourceVersion"]
+    assert f"belongs to Helm release {NAME}/{NAME}" in refusal(PLAIN)
+    after = charted.kubectl(["-n", NAME, "get", "deployment", "web"])["metadata"]["resourceVersion"]
+    assert after == before, "a release of helm's was changed"
+    deliver(chart(), app_state="absent")
+    gone(charted)
+
+
+def _ready(host: LabHost) -> int:
+    return int(host.kubectl(["-n", NAME, "get", "deployment", "web"])["status"].get("readyReplicas", 0))
+
+
+def test_what_flux_keeps_is_changed_only_while_flux_is_suspended(one_service: LabHost) -> None:
+    host = one_service
+
+    def apply(manifest: dict[str, Any]) -> None:
+        host.sudo([*KUBECTL, "apply", "--server-side", "-f", "-"], stdin=json.dumps(manifest).encode())
+
+    def keeper(suspend: bool) -> dict[str, Any]:
+        metadata = {"name": "apps", "namespace": "default"}
+        kind = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization"}
+        return {**kind, "metadata": metadata, "spec": {"suspend": suspend}}
+
+    changed = {**PLAIN, "services": {"web": {**SERVICE, "env": {"CHANGED": "yes"}}}}
+    apply(RECONCILER)
+    try:
+        established = ["wait", "--for=condition=Established", f"crd/{RECONCILER['metadata']['name']}"]
+        host.sudo([*KUBECTL, *established, "--timeout=120s"], timeout=180)
+        until("the kind is served", lambda: apply(keeper(False)) is None)
+        deliver(PLAIN)
+        prefix = "kustomize.toolkit.fluxcd.io"
+        marks = [f"{prefix}/name=apps", f"{prefix}/namespace=default"]
+        host.sudo([*KUBECTL, "-n", NAME, "label", "deployment", "web", *marks])
+        assert "belongs to Flux Kustomization default/apps" in refusal(changed)
+        assert "belongs to Flux Kustomization default/apps" in refusal(PLAIN, app_state="absent")
+        apply(keeper(True))
+        assert deliver(changed) == 1
+    finally:
+        host.sudo(
+            [*KUBECTL, "delete", "crd", RECONCILER["metadata"]["name"], "--ignore-not-found"], timeout=180
+        )
+        host.sudo([*KUBECTL, "delete", "namespace", NAME, "--ignore-not-found"], timeout=300)
