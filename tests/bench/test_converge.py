@@ -7,7 +7,6 @@ Prints seconds; asserts only what must hold on any machine: the second run chang
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import controller
 from lab.host import LabHost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,9 +40,7 @@ def converge(*arguments: str) -> tuple[float, int, list[tuple[str, float]]]:
     for inventory in (f"inventories/{SYSTEM}", "inventories/lab", ".lab/inventory"):
         command += ["-i", inventory]
     began = time.monotonic()
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=controller.environment())
     seconds = time.monotonic() - began
     recap = RECAP.search(done.stdout)
     assert done.returncode == 0 and recap, done.stdout[-4000:] + done.stderr[-1000:]

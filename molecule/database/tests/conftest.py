@@ -14,16 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
+from lab import controller  # noqa: E402
 from lab.host import LabHost  # noqa: E402
 
 SYSTEM = os.environ.get("HOLDFAST_SYSTEM", "songnodes")
 NAMESPACE, DATABASE, USER = "songnodes", "musicdb", "musicdb_user"
-ENVIRONMENT = {
-    **os.environ,
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
-    "ANSIBLE_NOCOLOR": "1",
-}
+ENVIRONMENT = controller.environment()
 
 
 def module_argv(name: str, options: dict[str, Any], check: bool) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 from forms import Form
 
+from lab import controller
 from lab.host import LabHost
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,12 +25,7 @@ HOST = "examples"
 PATIENCE = 300
 INVENTORIES = ("inventories/lab", ".lab/inventory")
 KUBECTL = ["/usr/local/bin/k3s", "kubectl"]
-ENVIRONMENT = {
-    **os.environ,
-    "ANSIBLE_NOCOLOR": "1",
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
-}
+ENVIRONMENT = controller.environment()
 STOP = "/run/holdfast-stop-asking"
 # Asks until the file is there, over a new connection each time, and tells what did not answer 200.
 ASK = f"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from lab import controller
 from lab.host import LabHost
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,12 +26,7 @@ def play(*arguments: str, playbook: str = "holdfast.k3s.site", **variables: Any)
     command = [str(Path(sys.executable).parent / "ansible-playbook"), playbook, "--limit", NAME]
     command += ["-i", "inventories/lab", "-i", ".lab/inventory", *arguments]
     command += ["-e", json.dumps(variables)] if variables else []
-    env = {
-        **os.environ,
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
-    }
+    env = controller.environment()
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env=env, timeout=900, check=False
     )

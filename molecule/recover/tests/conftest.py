@@ -16,18 +16,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
+from lab import controller  # noqa: E402
 from lab.host import LabHost  # noqa: E402
 
 SYSTEM = os.environ.get("HOLDFAST_SYSTEM", "songnodes")
 SPACE = "holdfast-recover"
 KUBECTL = ["/usr/local/bin/k3s", "kubectl"]
 IMAGE = "docker.io/rancher/mirrored-library-busybox:1.37.0"
-ENVIRONMENT = {
-    **os.environ,
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
-    "ANSIBLE_NOCOLOR": "1",
-}
+ENVIRONMENT = controller.environment()
 
 
 def until(what: str, check: Callable[[], Any], seconds: float = 90) -> Any:

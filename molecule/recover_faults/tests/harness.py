@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lab import controller
 from lab.host import LabHost
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,12 +28,7 @@ def module(
     argv = [str(Path(sys.executable).parent / "ansible"), "--inventory", str(ROOT / ".lab/inventory"), host.name,
             "--become", "--module-name", f"holdfast.k3s.{name}"]  # fmt: skip
     argv += ["--args", json.dumps(options)] if options else []
-    env = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
-        "ANSIBLE_NOCOLOR": "1",
-    }
+    env = controller.environment()
     ran = subprocess.run(
         [*argv, *(["--check"] if check else [])], cwd=ROOT, env=env, capture_output=True, text=True,
         timeout=timeout, check=False,

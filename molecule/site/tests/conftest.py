@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from lab import controller
 from lab.host import LabHost
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,12 +42,7 @@ def site() -> Callable[..., int]:
         ]
         for inventory in (f"inventories/{SYSTEM}", "inventories/lab", ".lab/inventory"):
             command += ["-i", inventory]
-        env = {
-            **os.environ,
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
-        }
+        env = controller.environment()
         done = subprocess.run(
             [*command, *arguments],
             cwd=ROOT,
