@@ -96,7 +96,7 @@ def test_a_changed_config_renews_the_pods_that_use_it_and_no_others(turn: Turn) 
 
 
 @pytest.mark.form("soundspan-individual", "soundspan-individual-ha")
-@pytest.mark.req("SS-60", "SS-61")
+@pytest.mark.req("SS-60", "SS-61", "SN-70")
 def test_replicas_on_one_claim_are_refused_before_anything_is_applied(turn: Turn) -> None:
     before = turn.get("deployment", BACKEND)["metadata"]["resourceVersion"]
     volume = {"cache": {"mount": "/app/cache", "size": "1Gi"}}

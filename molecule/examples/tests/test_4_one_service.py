@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from one_service import IMAGE, NAME, SERVICE, SMALL, deliver
+from one_service import IMAGE, NAME, SERVICE, SMALL, deliver, refusal
 from turn import KUBECTL, play, until
 
 from lab.host import LabHost
@@ -112,6 +112,64 @@ def test_without_off_hours_nothing_is_left_of_them(one_service: LabHost) -> None
     assert not one_service.exists(f"/etc/systemd/system/{UNIT}.timer")
     assert one_service.sudo(["systemctl", "is-active", f"{UNIT}.timer"], check=False).rc != 0
     assert deliver(VALUES) == 0
+
+
+@pytest.mark.req("SC-43", "SC-16")
+def test_a_release_that_does_not_get_well_fails_the_play(one_service: LabHost) -> None:
+    ill = {"services": {"web": {**SERVICE, "health": "/no-such-path", "rollout_timeout": 40}}}
+    said = refusal({"name": NAME, **ill})
+    assert "deployment/web" in said and ("not ready within 40 s" in said or "cannot become ready" in said), (
+        said
+    )
+    assert deliver({"name": NAME, "services": {"web": SERVICE}}) == 1, "the next delivery heals it"
+
+
+@pytest.mark.req("SC-85", "ST-28")
+def test_a_new_secret_renews_its_users_and_nobody_else(one_service: LabHost) -> None:
+    def values(token: str) -> dict[str, Any]:
+        user = {**SERVICE, "secrets": ["keys"]}
+        return {
+            "name": NAME,
+            "secrets": {"keys": {"values": {"TOKEN": token}}},
+            "services": {"user": user, "other": SERVICE},
+        }
+
+    def pods() -> dict[str, str]:
+        found = one_service.kubectl(["-n", NAME, "get", "pods"])["items"]
+        return {
+            one["metadata"]["labels"]["app"]: one["metadata"]["uid"]
+            for one in found
+            if "deletionTimestamp" not in one["metadata"]
+        }
+
+    deliver(values("first-value-of-a-token"))
+    before = pods()
+    assert deliver(values("second-value-of-a-token")) == 1
+    until("the user is renewed", lambda: pods()["user"] != before["user"])
+    assert pods()["other"] == before["other"]
+    assert deliver(values("second-value-of-a-token")) == 0
+
+
+@pytest.mark.req("WC-70")
+def test_production_gets_what_was_tested_in_staging(one_service: LabHost) -> None:
+    """The same values, two namespaces: what runs in both is one image, by its digest."""
+    host = one_service
+
+    def image(namespace: str) -> str:
+        pods = host.kubectl(["-n", namespace, "get", "pods", "-l", "app=web"])["items"]
+        (found,) = {one["status"]["containerStatuses"][0]["imageID"] for one in pods}
+        assert "@sha256:" in found, found
+        return str(found)
+
+    staging = {"namespace": f"{NAME}-staging", "environment": "staging"}
+    try:
+        deliver({"name": NAME, **staging, "services": {"web": SERVICE}})
+        address = host.kubectl(["-n", f"{NAME}-staging", "get", "service", "web"])["spec"]["clusterIP"]
+        host.run(["curl", "-sSf", "--max-time", "20", f"http://{address}:8080/health"])
+        deliver({"name": NAME, "environment": "production", "services": {"web": SERVICE}})
+        assert image(NAME) == image(f"{NAME}-staging")
+    finally:
+        host.sudo([*KUBECTL, "delete", "namespace", f"{NAME}-staging", "--ignore-not-found"], timeout=300)
 
 
 @pytest.mark.req("WC-41", "WC-50", "WC-51")

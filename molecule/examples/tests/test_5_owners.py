@@ -141,3 +141,47 @@ def test_what_flux_keeps_is_changed_only_while_flux_is_suspended(one_service: La
             [*KUBECTL, "delete", "crd", RECONCILER["metadata"]["name"], "--ignore-not-found"], timeout=180
         )
         host.sudo([*KUBECTL, "delete", "namespace", NAME, "--ignore-not-found"], timeout=300)
+
+
+@pytest.mark.req("ST-25", "ST-32", "ST-54")
+def test_a_store_of_secrets_has_to_be_well_before_anything_is_applied(
+    foreign_kinds: LabHost, one_service: LabHost
+) -> None:
+    """The kind is External Secrets' own; what its controller would say is written into the status."""
+    host = one_service
+    name = "store-of-the-tests"
+    external = {"provider": "external", "store": {"name": name}, "data": {"TOKEN": "prod/token"}}
+    values = {**PLAIN, "secrets": {"keys": external}}
+    store = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ClusterSecretStore",
+        "metadata": {"name": name},
+        "spec": {"provider": {"fake": {"data": [{"key": "prod/token", "value": "x", "version": "v1"}]}}},
+    }
+
+    def says(ready: str) -> None:
+        condition = {"type": "Ready", "status": ready, "message": "could not sign in", "reason": "Tested"}
+        patch = json.dumps(
+            {"status": {"conditions": [{**condition, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}
+        )
+        argv = ["patch", "clustersecretstore", name, "--subresource=status", "--type=merge", "-p", patch]
+        host.sudo([*KUBECTL, *argv])
+
+    try:
+        assert f"'ClusterSecretStore/{name}': It is not there." in refusal(values)
+        host.sudo([*KUBECTL, "apply", "--server-side", "-f", "-"], stdin=json.dumps(store).encode())
+        assert "Its controller has not looked at it yet." in refusal(values)
+        says("False")
+        assert "It is not ready: could not sign in." in refusal(values)
+        assert not host.sudo([*KUBECTL, "get", "namespace", NAME, "--ignore-not-found"]).out, (
+            "something was applied"
+        )
+        says("True")
+        assert deliver(values) == 1
+        assert (
+            host.kubectl(["-n", NAME, "get", "externalsecret", "keys"])["spec"]["secretStoreRef"]["name"]
+            == name
+        )
+    finally:
+        host.sudo([*KUBECTL, "delete", "clustersecretstore", name, "--ignore-not-found"])
+        gone(host)

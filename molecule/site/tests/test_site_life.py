@@ -70,10 +70,12 @@ def test_a_restart_by_hand_counts(host: LabHost, site: Callable[..., int]) -> No
     assert pid(host) != by_hand
 
 
-@pytest.mark.req("SN-09", "SN-12", "SN-30")
+@pytest.mark.req("SN-09", "SN-12", "SN-30", "SN-39")
 def test_a_reboot_comes_back_by_itself_with_the_same_rows(host: LabHost) -> None:
     before = rows(host)
     host.reboot()
     until("the application answers", lambda: rows(host) == before, 300)
     until("all pods ready", lambda: not not_ready(host), 240)
+    catalogue = ["curl", "-sSf", "--max-time", "10", "http://localhost:5000/v2/_catalog"]
+    until("the registry serves", lambda: "lab/postgres" in host.run(catalogue).out, 120)
     assert "kubelet" in host.sudo(["systemd-inhibit", "--list", "--no-legend", "--no-pager"]).out

@@ -14,7 +14,7 @@ _BUILT_IN = ("", "apps", "batch", "policy", "autoscaling", "networking.k8s.io", 
 
 
 def expectations(app: Mapping[str, Any], rendered: Rendered) -> dict[str, Any]:
-    """kubernetes_min, ingress_class, storage_classes, claims, secrets, kinds, endpoints, metrics, needs."""
+    """kubernetes_min, ingress_class, storage_classes, claims, secrets, stores, kinds, endpoints, metrics, needs."""
     kinds = {(manifest["apiVersion"], manifest["kind"]) for manifest in rendered.manifests}
     foreign = sorted(pair for pair in kinds if pair[0].rpartition("/")[0] not in _BUILT_IN)
     external = [
@@ -29,6 +29,7 @@ def expectations(app: Mapping[str, Any], rendered: Rendered) -> dict[str, Any]:
         "claims": _existing_claims(app),
         "secrets": {name: s["keys"] for name, s in app["secrets"].items() if s["provider"] == "existing"},
         "kinds": [list(pair) for pair in foreign],
+        "stores": _stores(app),
         "endpoints": [f"{service['host']}:{service['port']}" for service in external],
         "metrics": any(service["autoscaling"] for service in app["services"].values()),
         "needs": {key: str(value) for key, value in needs(app).items()},
@@ -47,6 +48,19 @@ def _classes(rendered: Rendered) -> list[str]:
             if not claim["spec"].get("volumeName"):
                 found.add(claim["spec"].get("storageClassName", ""))
     return sorted(found)
+
+
+def _stores(app: Mapping[str, Any]) -> list[list[str]]:
+    """Kind and name of every store that Secrets come from."""
+    given = [
+        {"kind": "ClusterSecretStore", **(secret.get("store") or {})}
+        for secret in app["secrets"].values()
+        if secret["provider"] == "external"
+    ]
+    return [
+        list(pair)
+        for pair in sorted({(store["kind"], store["name"]) for store in given if store.get("name")})
+    ]
 
 
 def _existing_claims(app: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ CONNECT_SECONDS = 5
 # Whether it is installed; under load it may not answer for a while, and the autoscaler just waits.
 _METRICS = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
 _FLOOR = (1, 28)
+_STORES = "external-secrets.io/v1"
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Cluster:
     claims: list[str] = field(default_factory=list)
     secrets: dict[str, list[str]] = field(default_factory=dict)
     unknown_kinds: list[str] = field(default_factory=list)
+    stores: dict[str, str] = field(default_factory=dict)
     endpoints: dict[str, Optional[str]] = field(default_factory=dict)
     metrics: bool = True
     cpu: Optional[Decimal] = None
@@ -58,6 +60,7 @@ def gather(client: Client, namespace: str, expects: Mapping[str, Any]) -> Cluste
         "claims": lambda: claims(client, namespace) if expects.get("claims") else [],
         "secrets": lambda: _secrets(client, namespace, expects.get("secrets") or {}),
         "unknown_kinds": lambda: [f"{v} {k}" for v, k in expects.get("kinds", []) if not client.serves(v, k)],
+        "stores": lambda: {f"{k}/{n}": _store(client, namespace, k, n) for k, n in expects.get("stores", [])},
         "endpoints": lambda: {e: _connect(e) for e in expects.get("endpoints", [])},
         "metrics": lambda: not expects.get("metrics") or client.get(_METRICS) is not None,
     }
@@ -94,6 +97,22 @@ def _secrets(client: Client, namespace: str, wanted: Mapping[str, Any]) -> dict[
         if secret is not None:
             found[name] = sorted(key for key, value in (secret.get("data") or {}).items() if value)
     return found
+
+
+def _store(client: Client, namespace: str, kind: str, name: str) -> str:
+    """What is wrong with a store of External Secrets; empty when it is ready."""
+    if not client.serves(_STORES, kind):
+        return ""  # said once, as an unknown kind
+    scope = namespace if kind == "SecretStore" else None
+    store = client.get(client.path_for(_STORES, kind, scope, name))
+    if store is None:
+        return "It is not there."
+    for condition in (store.get("status") or {}).get("conditions") or []:
+        if condition.get("type") == "Ready":
+            return (
+                "" if condition.get("status") == "True" else f"It is not ready: {condition.get('message')}."
+            )
+    return "Its controller has not looked at it yet."
 
 
 def _connect(endpoint: str) -> Optional[str]:
@@ -158,6 +177,11 @@ def findings(cluster: Cluster, expects: Mapping[str, Any]) -> Iterator[Finding]:
         elif missing:
             yield Finding(
                 "cluster.secret", f"secrets.{name}", f"These keys are missing or empty: {', '.join(missing)}.", "add them", name, source="ST-55",
+            )  # fmt: skip
+    for store, wrong in cluster.stores.items():
+        if wrong:
+            yield Finding(
+                "cluster.secret_store", "secrets", wrong, "make or mend the store first, or use provider: static", store, source="ST-25",
             )  # fmt: skip
     for kind in cluster.unknown_kinds:
         yield Finding(

@@ -24,7 +24,7 @@ RULES = tuple(rule for module in MODULES for rule in module.RULES)
 # Rules that need the cluster; their ids may stand in a waiver as well.
 LIVE = (
     "cluster.version", "cluster.ingress_class", "cluster.storage_class", "cluster.crd", "cluster.claim", "cluster.secret",
-    "cluster.secret_lost", "cluster.endpoint", "cluster.metrics", "cluster.capacity", "cluster.foreign_owner",
+    "cluster.secret_lost", "cluster.endpoint", "cluster.metrics", "cluster.capacity", "cluster.foreign_owner", "cluster.secret_store",
 )  # fmt: skip
 
 

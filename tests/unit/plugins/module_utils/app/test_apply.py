@@ -333,12 +333,13 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         version=(1, 36),
         secrets={"keys": ["A"]},
         unknown_kinds=["external-secrets.io/v1 ExternalSecret", "cert-manager.io/v1 ClusterIssuer"],
+        stores={"ClusterSecretStore/vault": "It is not ready: sealed.", "ClusterSecretStore/ok": ""},
         endpoints={"db.example:5432": "timed out", "ok:1": None},
         metrics=False,
         cpu=preflight.Decimal(2),
     )
     found = [finding.text() for finding in preflight.findings(cluster, expects)]
-    assert len(found) == 11
+    assert len(found) == 12
     for words in (
         "The cluster is 1.36",
         "nginx",
@@ -347,6 +348,7 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         "missing or empty: B",
         "gone",
         "ExternalSecret",
+        "'ClusterSecretStore/vault': It is not ready: sealed.",
     ):
         assert any(words in text for text in found), words
     assert list(preflight.findings(preflight.Cluster(version=(1, 36)), {})) == []

@@ -42,7 +42,7 @@ def test_budgets_keep_one_pod(songnodes: Release) -> None:
         assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-@pytest.mark.req("SN-10", "SN-12", "SN-23", "SN-68")
+@pytest.mark.req("SN-10", "SN-12", "SN-23", "SN-67", "SN-68")
 def test_every_service_is_one_replica_that_restarts(songnodes: Release) -> None:
     for name in [*SERVICES, "redis"]:
         assert songnodes.get("Deployment", name)["spec"]["replicas"] == 1
