@@ -1,19 +1,27 @@
 # Copyright: Holdfast maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Configuration and authentication by the `kubernetes` package, from its release 22 to today's."""
+"""Configuration and authentication: plain kubeconfigs at once, all others by the `kubernetes` package (22 to today's)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Optional
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.kubeconfig import Plain, read
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 
 POOL_SIZE = 16
 
 
 def configuration(kubeconfig: Optional[str], context: Optional[str], host: Optional[str]) -> Any:
-    """A kubernetes.client.Configuration. kubeconfig: path, or None for the package's default places."""
+    """A Plain or a kubernetes.client.Configuration. kubeconfig: path, or None for the package's default places."""
+    found = (read(kubeconfig, context) if kubeconfig else None) or _by_the_package(kubeconfig, context)
+    if host:
+        found.host = host
+    return found
+
+
+def _by_the_package(kubeconfig: Optional[str], context: Optional[str]) -> Any:
     try:
         from kubernetes.client.configuration import Configuration
         from kubernetes.config import kube_config
@@ -45,14 +53,20 @@ def configuration(kubeconfig: Optional[str], context: Optional[str], host: Optio
             value=kubeconfig,
             fix="name a valid kubeconfig and context",
         ) from failure
-    if host:
-        wanted.host = host
     wanted.connection_pool_maxsize = POOL_SIZE
     return wanted
 
 
 def pool(wanted: Any) -> Any:
-    """The package's urllib3 pool: its TLS, client certificates and proxies."""
+    """A urllib3 pool with TLS and client certificates; the package's own, with its proxies, where the package configured it."""
+    if isinstance(wanted, Plain):
+        from urllib3 import PoolManager
+
+        named: dict[str, Any] = {"server_hostname": wanted.tls_server_name} if wanted.tls_server_name else {}
+        return PoolManager(
+            num_pools=4, maxsize=POOL_SIZE, cert_reqs="CERT_REQUIRED", ca_certs=wanted.ssl_ca_cert,
+            cert_file=wanted.cert_file, key_file=wanted.key_file, **named,
+        )  # fmt: skip
     from kubernetes.client.rest import RESTClientObject
 
     return RESTClientObject(wanted).pool_manager
