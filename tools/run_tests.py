@@ -2,7 +2,7 @@
 
     python tools/run_tests.py [--full] [--only NAME[,NAME…]] [--list]
 
-Exit status 0 when every step passed. Logs: build/logs/<step>.log (a first failed attempt: <step>.1.log).
+Exit status 0 when every step passed. Logs: build/logs/<step>.log (of a second attempt: <step>.2.log).
 """
 
 from __future__ import annotations
@@ -60,10 +60,7 @@ def run(step: Step, index: int, total: int) -> Report:
         if report.attempts:
             fresh_host(step)
         report.attempts += 1
-        last = report.attempts == step.attempts
-        path = LOGS / (
-            f"{step.name}.log" if last or step.attempts == 1 else f"{step.name}.{report.attempts}.log"
-        )
+        path = LOGS / (f"{step.name}.log" if report.attempts == 1 else f"{step.name}.{report.attempts}.log")
         report.logs.append(path)
         print(f"[{index}/{total}] {step.name}: {' '.join(step.command)}", flush=True)
         began = time.monotonic()
