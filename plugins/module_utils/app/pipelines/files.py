@@ -16,12 +16,16 @@ def files(app: Mapping[str, Any]) -> dict[str, str]:
     """Path to content; nothing without `ci`."""
     import yaml  # late: only who writes files needs it
 
+    class Dumper(yaml.SafeDumper):
+        """A file for people: what occurs twice is written twice."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
     ci = app.get("ci")
     if not ci:
         return {}
     kind = _KINDS[ci["kind"]]
     head = "# Rendered by holdfast.k3s from the application's values: change these, and render again.\n"
-    return {
-        ci.get("file", kind.FILE): head
-        + yaml.safe_dump(kind.pipeline(app), sort_keys=False, default_flow_style=False, width=1000)
-    }
+    text = yaml.dump(kind.pipeline(app), Dumper=Dumper, sort_keys=False, default_flow_style=False, width=1000)
+    return {ci.get("file", kind.FILE): head + text}
