@@ -219,7 +219,7 @@ def test_kubelet_signs_in_by_itself(one_service: LabHost) -> None:
     try:
         play({**closed}, "--tags", "k3s,registry")
         host.sudo([*KUBECTL, *pod])
-        until("the pull is refused", lambda: "401" in waiting() or "unauthorized" in waiting().lower())
+        until("the pull is refused", lambda: "authorization failed" in waiting())
         play({**closed, "k3s_credential_providers": [provider]}, "--tags", "k3s,registry")
         until(
             "the pod runs",
