@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import importlib.util
 import json
 import sys
@@ -14,21 +13,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[4] / "roles/app/files/off-hours"
+SCRIPT = Path(__file__).resolve().parents[4] / "roles/app/files/off_hours.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     """The script as a module."""
-    loader = importlib.machinery.SourceFileLoader("off_hours_script", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("off_hours_script", loader)
-    assert spec
+    spec = importlib.util.spec_from_file_location("off_hours_script", SCRIPT)
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = writes
+    spec.loader.exec_module(module)
     return module
 
 

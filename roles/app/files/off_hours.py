@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+# The role puts the shebang before this.
 """Put an application to sleep out of hours, and wake it. A timer runs this every minute; it acts when the phase changes.
 
     off-hours FILE         what the schedule says now, once per change of phase
@@ -48,7 +48,9 @@ def last(expression: str, now: datetime) -> datetime:
         fits = of_month or of_week if "*" not in (texts[2], texts[4]) else of_month and of_week
         return day.month in months and fits
 
-    moments = [time(hour, minute) for hour in sorted(hours, reverse=True) for minute in sorted(minutes, reverse=True)]
+    moments = [
+        time(hour, minute) for hour in sorted(hours, reverse=True) for minute in sorted(minutes, reverse=True)
+    ]
     for back in range(367):
         day = now.date() - timedelta(days=back)
         if due(day):
