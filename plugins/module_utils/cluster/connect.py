@@ -15,6 +15,13 @@ POOL_SIZE = 16
 
 def configuration(kubeconfig: Optional[str], context: Optional[str], host: Optional[str]) -> Any:
     """A Plain or a kubernetes.client.Configuration. kubeconfig: path, or None for the package's default places."""
+    if kubeconfig and not Path(kubeconfig).exists():
+        raise HoldfastError(
+            "no such file",
+            field="kubeconfig",
+            value=kubeconfig,
+            fix="is k3s installed, and do you run as root?",
+        )
     found = (read(kubeconfig, context) if kubeconfig else None) or _by_the_package(kubeconfig, context)
     if host:
         found.host = host
@@ -32,13 +39,6 @@ def _by_the_package(kubeconfig: Optional[str], context: Optional[str]) -> Any:
             fix="install python3-kubernetes on the host (role k3s does) or set ansible_python_interpreter",
         ) from failure
     wanted = Configuration()
-    if kubeconfig and not Path(kubeconfig).exists():
-        raise HoldfastError(
-            "no such file",
-            field="kubeconfig",
-            value=kubeconfig,
-            fix="is k3s installed, and do you run as root?",
-        )
     try:
         kube_config.load_kube_config(
             config_file=kubeconfig or None,
