@@ -20,6 +20,10 @@ options:
     description: The backup's settings, named like the role's inputs without their prefix.
     type: dict
     required: true
+  offsite_key:
+    description: Key of the offsite repository. The one in the cluster, or a new one, when empty.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - holdfast.k3s.cluster
   - holdfast.k3s.timing
@@ -80,7 +84,12 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.setup import
 
 def spec() -> dict[str, Any]:
     """The argument spec."""
-    return {"settings": {"type": "dict", "required": True}, **argspec.CLUSTER, **argspec.TIMING}
+    return {
+        "settings": {"type": "dict", "required": True},
+        "offsite_key": {"type": "str", "default": "", "no_log": True},
+        **argspec.CLUSTER,
+        **argspec.TIMING,
+    }
 
 
 def body(params: dict[str, Any], check_mode: bool, _diff: bool) -> Envelope:
@@ -88,7 +97,12 @@ def body(params: dict[str, Any], check_mode: bool, _diff: bool) -> Envelope:
     settings = model.load(params["settings"])
     client = connect(params, check_mode)
     return setup(
-        settings, client, check_mode=check_mode, deadline=params["deadline"], budget=params["budget"]
+        settings,
+        client,
+        check_mode=check_mode,
+        deadline=params["deadline"],
+        budget=params["budget"],
+        offsite_key=params["offsite_key"],
     )
 
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
-from lab import controller  # noqa: E402
+from lab.errors import LabError  # noqa: E402
 from lab.host import LabHost  # noqa: E402
 
 SYSTEM = os.environ.get("HOLDFAST_SYSTEM", "songnodes")
 NAMESPACE, DATABASE, USER = "songnodes", "musicdb", "musicdb_user"
-ENVIRONMENT = controller.environment()
+# The scenario's own Ansible settings (its colours above all) are not those of an operator's shell.
+ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
+    "ANSIBLE_NOCOLOR": "1",
+}
 
 
 def module_argv(name: str, options: dict[str, Any], check: bool) -> list[str]:
@@ -40,6 +48,17 @@ def run_module(name: str, check: bool = False, **options: Any) -> dict[str, Any]
     return {**json.JSONDecoder().raw_decode(rest)[0], "failed": "FAILED" in head or "UNREACHABLE" in head}
 
 
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
+    """Wait until a condition holds and return what it said; a loaded machine gets the time that it needs."""
+    end, said = time.monotonic() + seconds, None
+    while time.monotonic() < end:
+        said = condition()
+        if said:
+            return said
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not come within {seconds:g} s; last answer: {said!r}")
+
+
 class Database:
     """The live database, asked through its own pod."""
 
@@ -55,6 +74,27 @@ class Database:
         """What SQL prints."""
         argv = ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-c", text]
         return self.kubectl("exec", "postgres-0", "--", *argv).strip()
+
+    def ready(self) -> bool:
+        """Whether the pod is ready and the server answers."""
+        argv = [
+            "exec",
+            "postgres-0",
+            "--",
+            "psql",
+            "-X",
+            "-At",
+            "-U",
+            USER,
+            "-d",
+            "postgres",
+            "-c",
+            "SELECT 1",
+        ]
+        try:
+            return self.kubectl(*argv, check=False).strip() == "1"
+        except LabError:
+            return False
 
     def content(self) -> str:
         """Rows and an order-independent hash of the tracks and their edges, and the list of tables."""

@@ -220,6 +220,14 @@ def _backups(facts: HostFacts, params: dict[str, Any], now: datetime) -> list[Fi
                     value=verified,
                 )
             )
+        away, limit = hours(backup.get("offsite_at"), now), backup.get("offsite_hours")
+        if limit and (away is None or away > limit):
+            text = f"the newest backup of {name} in another place is {_age(away)} old, the limit is {limit} h"
+            found.append(
+                Finding(
+                    "backup_offsite", "backup", "degraded", text, "run holdfast.k3s.pg_offsite", value=away
+                )
+            )
         if backup.get("unproven"):
             text = f"a backup of {name} did not restore: {backup['unproven']}"
             found.append(

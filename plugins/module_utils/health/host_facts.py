@@ -169,6 +169,8 @@ def backups(directory: Path, root: Path) -> list[dict[str, Any]]:
             continue
         for database in databases:
             entry = {"database": database.get("database"), "namespace": known.get("namespace")}
+            if known.get("offsite_hours"):
+                entry["offsite_hours"] = known["offsite_hours"]
             volume = known.get("volume")
             try:
                 status = root / str(volume).lstrip("/") / database["directory"] / "status.json"

@@ -6,10 +6,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.offsite import (
+    DIRECTORY,
+    Offsite,
+    key_name,
+    port,
+    ssh_command,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.settings import Settings
 
 Obj = dict[str, Any]
 ROLE_LABEL = "holdfast.dev/backup"
+COMPONENT_LABEL = "app.kubernetes.io/component"
 REFUSED = 65  # exit code of the scripts for what a retry cannot change
 
 
@@ -22,7 +30,7 @@ def labels(settings: Settings, component: str) -> dict[str, str]:
     """Labels of an object; the pods of every job carry ROLE_LABEL, which the NetworkPolicies select."""
     return {
         "app.kubernetes.io/name": settings.name,
-        "app.kubernetes.io/component": component,
+        COMPONENT_LABEL: component,
         "app.kubernetes.io/managed-by": "holdfast",
         ROLE_LABEL: settings.name,
     }
@@ -60,6 +68,33 @@ def objects(settings: Settings, image: str, database_selector: dict[str, str]) -
     }
     for component, (name, schedule, file, resources) in script.items():
         found.append(_cron_job(settings, name, schedule, image, component, file, resources))
+    if settings.offsite is not None:
+        found.append(_offsite(settings, settings.offsite))
+    return found
+
+
+def _offsite(settings: Settings, offsite: Offsite) -> Obj:
+    """The CronJob that carries backups to another place; it never gets the database's password."""
+    found = _cron_job(
+        settings,
+        f"{settings.name}-offsite",
+        offsite.schedule,
+        offsite.image,
+        "offsite",
+        "offsite.sh",
+        settings.resources,
+    )
+    pod = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    container["envFrom"] = [{"secretRef": {"name": key_name(settings.name)}}]
+    if offsite.secret:
+        container["envFrom"].append({"secretRef": {"name": offsite.secret}})
+    if offsite.claim:
+        container["volumeMounts"].append({"name": "offsite", "mountPath": DIRECTORY})
+        pod["volumes"].append({"name": "offsite", "persistentVolumeClaim": {"claimName": offsite.claim}})
+    if ssh_command(offsite):
+        container["volumeMounts"].append({"name": "ssh", "mountPath": "/ssh", "readOnly": True})
+        pod["volumes"].append({"name": "ssh", "secret": {"secretName": offsite.secret, "defaultMode": 0o440}})
     return found
 
 
@@ -81,9 +116,9 @@ def _claim(settings: Settings) -> Obj:
 def _policies(settings: Settings, selector: dict[str, str]) -> list[Obj]:
     """The jobs reach names and the database (and the offsite target) alone; nobody reaches them."""
     pods = {"matchLabels": {ROLE_LABEL: settings.name}}
-    port = [{"port": settings.port, "protocol": "TCP"}]
+    ports = [{"port": settings.port, "protocol": "TCP"}]
     database: Obj = (
-        {"to": [{"podSelector": {"matchLabels": selector}}], "ports": port} if selector else {"ports": port}
+        {"to": [{"podSelector": {"matchLabels": selector}}], "ports": ports} if selector else {"ports": ports}
     )
     dns: Obj = {
         "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
@@ -96,8 +131,16 @@ def _policies(settings: Settings, selector: dict[str, str]) -> list[Obj]:
             {"podSelector": pods, "policyTypes": ["Ingress", "Egress"], "egress": [dns, database]},
         )
     ]
+    away = port(settings.offsite) if settings.offsite is not None else None
+    if away is not None:
+        spec = {
+            "podSelector": {"matchLabels": {ROLE_LABEL: settings.name, COMPONENT_LABEL: "offsite"}},
+            "policyTypes": ["Egress"],
+            "egress": [dns, {"ports": [{"port": away, "protocol": "TCP"}]}],
+        }
+        found.append(_policy(settings, f"{settings.name}-offsite", spec))
     if selector:
-        rule = {"from": [{"podSelector": pods}], "ports": port}
+        rule = {"from": [{"podSelector": pods}], "ports": ports}
         spec = {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": [rule]}
         found.append(_policy(settings, f"{settings.name}-to-database", spec))
     return found
@@ -127,9 +170,11 @@ def _env(settings: Settings, component: str) -> list[Obj]:
         "RPO_HOURS": str(settings.rpo_hours),
         "TMPDIR": "/tmp",
     }
+    if component == "offsite" and settings.offsite is not None:
+        plain = {**plain, **_offsite_env(settings, settings.offsite)}
     found: list[Obj] = [{"name": name, "value": literal(value)} for name, value in plain.items()]
-    if component == "verify":
-        return found  # a trial restore never talks to the live server
+    if component in ("verify", "offsite"):
+        return found  # neither ever talks to the live server
     found += [
         {"name": "PGHOST", "value": settings.host},
         {"name": "PGPORT", "value": str(settings.port)},
@@ -140,6 +185,18 @@ def _env(settings: Settings, component: str) -> list[Obj]:
         },
     ]
     return found
+
+
+def _offsite_env(settings: Settings, offsite: Offsite) -> dict[str, str]:
+    return {
+        "CHECK_SUBSET": offsite.check_subset,
+        "HOST": f"{settings.namespace}.{settings.name}",
+        "KEEP_DAILY": str(offsite.keep_daily),
+        "KEEP_MONTHLY": str(offsite.keep_monthly),
+        "KEEP_WEEKLY": str(offsite.keep_weekly),
+        "RESTIC_REPOSITORY": offsite.repository,
+        "SSH_COMMAND": ssh_command(offsite),
+    }
 
 
 def _cron_job(

@@ -30,15 +30,18 @@ def write(
     databases: Sequence[str],
     rpo_hours: int,
     directory: str = DIRECTORY,
+    offsite_hours: Optional[int] = None,
 ) -> bool:
-    """Write the pointer atomically; whether it changed."""
-    content = {
+    """Write the pointer atomically; whether it changed. offsite_hours: age that a copy in another place may have; None: no copies."""
+    content: dict[str, Any] = {
         "namespace": namespace,
         "name": name,
         "volume": volume,
         "databases": [{"database": db, "directory": names.directory(db)} for db in databases],
         "rpo_hours": rpo_hours,
     }
+    if offsite_hours is not None:
+        content["offsite_hours"] = offsite_hours
     if read(namespace, name, directory) == content:
         return False
     path = Path(directory) / f"{namespace}.{name}.json"

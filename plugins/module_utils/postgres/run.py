@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
@@ -86,8 +88,10 @@ def take(
         return only_if_missing and all(target.found.get(db) for db in target.databases)
 
     def verify(after: Target) -> tuple[bool, dict[str, Any]]:
+        known = pointer.read(namespace, name) or {}
+        rpo = int(env_of(after.cron).get("RPO_HOURS", "26"))
         pointer.write(
-            namespace, name, after.volume, after.databases, int(env_of(after.cron).get("RPO_HOURS", "26"))
+            namespace, name, after.volume, after.databases, rpo, offsite_hours=known.get("offsite_hours")
         )
         newest = after.newest()
         checked = {found.database: backups.check(found, full=False) for found in newest}
@@ -132,6 +136,52 @@ def prove(
     return job.run(
         enough, verify, Action("verify", f"CronJob/{name}-verify", "a trial restore was asked for")
     )
+
+
+def carry(
+    client: Optional[Client],
+    namespace: str,
+    name: str,
+    limits: Limits,
+    *,
+    fetch: bool,
+    database: str = "",
+    backup: str = "",
+) -> Envelope:
+    """Send the newest verified backup of each database to the other place, or fetch one of a database from there.
+
+    backup: which one to fetch; the newest over there when empty.
+    """
+    if backup:
+        names.moment(backup)
+
+    def verify(after: Target) -> tuple[bool, dict[str, Any]]:
+        wanted = [database] if database else after.databases
+        found = {db: _carried(after, db) for db in wanted}
+        brought = [b for db in wanted for b in after.found.get(db, []) if backup in ("", b.name)]
+        extra = {"sent": found, "backups": [b.as_dict() for b in brought[:1]] if fetch else []}
+        good = bool(brought) and not backups.check(brought[0], full=True) if fetch else all(found.values())
+        return good or after.volume is None, extra
+
+    env = {"MODE": "fetch", "DATABASE": database, "BACKUP": backup} if fetch else {"MODE": "send"}
+    why = f"fetch {backup or 'the newest backup'} of {database}" if fetch else "send what is proven"
+    job = _Job(client, namespace, name, f"{name}-offsite", "offsite.sh", env, limits)
+    wanted = Action("fetch" if fetch else "send", f"CronJob/{name}-offsite", why)
+    envelope = job.run(lambda _target: False, verify, wanted)
+    if not limits.check_mode and all(o.detail.get("already") is True for o in envelope.actions):
+        envelope.changed = False
+    return envelope
+
+
+def _carried(target: Target, database: str) -> str:
+    """The backup that offsite.sh says it has sent; empty when there is none."""
+    if target.volume is None:
+        return ""
+    try:
+        path = Path(target.volume) / names.directory(database) / "offsite.json"
+        return str(json.loads(path.read_text(encoding="utf-8"))["backup"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def tidy(client: Optional[Client], namespace: str, name: str, limits: Limits) -> Envelope:
@@ -217,7 +267,8 @@ class _Job:
     def _observe(self) -> Target:
         if self.client is None:
             raise AssertionError("the API client comes with observe()")
-        script, wanted = self.script.split(".")[0], {"BACKUP": self.env.get("BACKUP", "")}
+        script = self.script.split(".")[0]
+        wanted = {key: self.env.get(key, "") for key in ("MODE", "DATABASE", "BACKUP")}
         return observe(self.client, self.namespace, self.backup, script, self.cron, wanted)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
-from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import names
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import names, offsite
 
 NAME_LIMIT = 35  # a job is called <name>-prepare-<time>-<try>, and a pod's label holds 63 characters
 _DNS = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -51,7 +51,7 @@ class Settings:
     resources: dict[str, Any] = field(default_factory=dict)
     verify_resources: dict[str, Any] = field(default_factory=dict)
     network_policy: bool = True
-    offsite: dict[str, Any] = field(default_factory=dict)
+    offsite: Optional[offsite.Offsite] = None
 
 
 def load(raw: dict[str, Any]) -> Settings:
@@ -70,6 +70,7 @@ def load(raw: dict[str, Any]) -> Settings:
         )
     for key in ("namespace", "name", "claim"):
         _name(key, values.get(key, "x"), NAME_LIMIT if key == "name" else 63)
+    values["offsite"] = offsite.load(values.get("offsite"))
     settings = Settings(**values)
     _rpo(settings)
     return settings

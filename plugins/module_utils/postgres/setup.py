@@ -6,16 +6,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError, ApiUnreachable
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import Envelope
-from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import run
-from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import manifests, pointer, volume
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import manifests, offsite, pointer, volume
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.settings import Settings
 
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp")
@@ -39,16 +40,18 @@ def setup(
     deadline: float,
     budget: Optional[int] = None,
     pointers: str = pointer.DIRECTORY,
+    offsite_key: str = "",
 ) -> Envelope:
     """Apply what differs; verified means that the server holds every object as wanted.
 
     client: None only in check mode on a host that has no cluster yet; then everything would be made.
+    offsite_key: of the repository; empty: the one in the cluster, or a new one.
     """
 
     def observe() -> Facts:
         try:
             if client is not None:
-                return _observe(settings, client, check_mode)
+                return _observe(settings, client, check_mode, offsite_key)
         except ApiUnreachable:
             if not check_mode:
                 raise
@@ -76,7 +79,8 @@ def setup(
             raise HoldfastError(f"{failed[0].action.target} was not applied: {failed[0].error}")
         if client is None:
             raise AssertionError("the API client comes with observe()")
-        return not _observe(settings, client, False).changes, {"diff": _diff(facts)}
+        left = _observe(settings, client, False, offsite_key).changes
+        return not left, {"diff": _diff(facts)}
 
     envelope = run(
         observe=observe,
@@ -91,7 +95,13 @@ def setup(
     if not check_mode and client is not None:
         where = volume.host_path(client, settings.namespace, settings.claim)
         written = pointer.write(
-            settings.namespace, settings.name, where, settings.databases, settings.rpo_hours, pointers
+            settings.namespace,
+            settings.name,
+            where,
+            settings.databases,
+            settings.rpo_hours,
+            pointers,
+            offsite_hours=settings.offsite.hours if settings.offsite else None,
         )
         envelope.changed = envelope.changed or written
     return envelope
@@ -107,9 +117,19 @@ def connect(params: dict[str, Any], check_mode: bool) -> Optional[Client]:
         raise
 
 
-def _observe(settings: Settings, client: Client, check_mode: bool) -> Facts:
+def escrow(client: Optional[Client], namespace: str, name: str, repository: str) -> dict[str, str]:
+    """What a person must keep to read the repository; empty when there is no key yet."""
+    if client is None:
+        return {}
+    key = offsite.key_of(client.get(client.path_for("v1", "Secret", namespace, offsite.key_name(name))))
+    return offsite.escrow(repository, namespace, name, key) if key else {}
+
+
+def _observe(settings: Settings, client: Client, check_mode: bool, offsite_key: str) -> Facts:
     image, selector = database_of(settings, client, check_mode)
-    facts = Facts(wanted=manifests.objects(settings, image, selector))
+    facts = Facts(
+        wanted=[*_key(settings, client, offsite_key), *manifests.objects(settings, image, selector)]
+    )
     for wanted in facts.wanted:
         meta = wanted["metadata"]
         live = client.get(
@@ -125,6 +145,24 @@ def _observe(settings: Settings, client: Client, check_mode: bool) -> Facts:
         if live is None or _plain(live) != _plain(result):
             facts.changes.append((wanted, live, result))
     return facts
+
+
+def _key(settings: Settings, client: Client, given: str) -> list[Obj]:
+    """The Secret with the offsite key when it has to be made. A lost one is not made anew over what was sent with it."""
+    if settings.offsite is None:
+        return []
+    namespace, name = settings.namespace, offsite.key_name(settings.name)
+    there = offsite.key_of(client.get(client.path_for("v1", "Secret", namespace, name)))
+    if there and given in ("", there):
+        return []
+    where = volume.host_path(client, namespace, settings.claim)
+    if not given and where and list(Path(where).glob("*/offsite.json")):
+        raise Refused(
+            f"the Secret {name} is gone, and the repository cannot be read without its key",
+            field="offsite_key",
+            fix="set it to the password of the escrow file",
+        )
+    return [offsite.key_secret(namespace, settings.name, manifests.labels(settings, "offsite"), given)]
 
 
 def _explained(error: ApiError, wanted: Obj, live: Optional[Obj]) -> HoldfastError:
@@ -171,7 +209,7 @@ def _diff(facts: Facts) -> dict[str, str]:
         return "".join(
             json.dumps(_plain(obj), indent=1, sort_keys=True) + "\n"
             for obj in found
-            if obj is not None and obj["kind"] != "ConfigMap"
+            if obj is not None and obj["kind"] not in ("ConfigMap", "Secret")
         )
 
     return {"before": text(1), "after": text(2)}

@@ -26,8 +26,13 @@ unproven=''
 [ -z "$newest" ] || [ ! -f "$home/$newest/UNPROVEN.json" ] ||
     unproven=$(sed -n 's/.*"why":"\(.*\)","rows":.*/\1/p' "$home/$newest/UNPROVEN.json")
 
-printf '{"database":"%s","newest":"%s","newest_at":%s,"verified":"%s","verified_at":%s,"backups":%s,"rows":%s,"unproven":"%s","rpo_hours":%s,"written_at":%s,"free_kb":%s}\n' \
-    "$(json "$database")" "$newest" "$newest_at" "$verified" "$verified_at" "$count" "${rows:-0}" "$unproven" \
+# Which backup was carried to another place last, if that is done at all.
+offsite='' offsite_at=0
+[ ! -f "$home/offsite.json" ] || offsite=$(sed -n 's/.*"backup":"\([0-9TZ]*\)".*/\1/p' "$home/offsite.json")
+[ -z "$offsite" ] || offsite_at=$(epoch "$offsite")
+
+printf '{"database":"%s","newest":"%s","newest_at":%s,"verified":"%s","verified_at":%s,"backups":%s,"rows":%s,"unproven":"%s","offsite":"%s","offsite_at":%s,"rpo_hours":%s,"written_at":%s,"free_kb":%s}\n' \
+    "$(json "$database")" "$newest" "$newest_at" "$verified" "$verified_at" "$count" "${rows:-0}" "$unproven" "$offsite" "$offsite_at" \
     "${RPO_HOURS:-26}" "$(seconds)" "$(free_kb "$home")" | write_atomic "$home/status.json"
 label="database=\"$(json "$database")\""
 write_atomic "$home/metrics.prom" <<PROM
@@ -37,6 +42,9 @@ holdfast_backup_newest_timestamp_seconds{$label} $newest_at
 # HELP holdfast_backup_verified_timestamp_seconds When the newest backup that a trial restore proved was taken.
 # TYPE holdfast_backup_verified_timestamp_seconds gauge
 holdfast_backup_verified_timestamp_seconds{$label} $verified_at
+# HELP holdfast_backup_offsite_timestamp_seconds When the newest backup that lies in another place too was taken; 0 for none.
+# TYPE holdfast_backup_offsite_timestamp_seconds gauge
+holdfast_backup_offsite_timestamp_seconds{$label} $offsite_at
 # HELP holdfast_backup_rpo_seconds The age that the newest verified backup may have.
 # TYPE holdfast_backup_rpo_seconds gauge
 holdfast_backup_rpo_seconds{$label} $((${RPO_HOURS:-26} * 3600))

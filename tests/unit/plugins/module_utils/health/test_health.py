@@ -71,6 +71,8 @@ HOST = [
     ({"backups": [backup(3, 200)]}, ["backup_unverified/degraded"]),
     ({"backups": [backup(0, 0)]}, ["backup_old/degraded", "backup_unverified/degraded"]),
     ({"backups": [backup(3, 20, unproven="b-1")]}, ["backup_unproven/degraded"]),
+    ({"backups": [backup(3, 20, offsite_at=0, offsite_hours=50)]}, ["backup_offsite/degraded"]),
+    ({"backups": [backup(3, 20, offsite_at=epoch(20), offsite_hours=50)]}, []),
     ({"backups": [{"database": "db", "error": "x"}]}, ["backup_unknown/degraded"]),
     ({"reboot": "packages"}, ["reboot_pending/note"]),
 ]

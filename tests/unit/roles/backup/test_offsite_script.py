@@ -1,0 +1,118 @@
+"""offsite.sh with a real restic and a directory as the other place (molecule/database_recovery has an S3 server)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .server import Run, Server
+
+KEY = "CANARY-restic-key"
+
+
+@pytest.fixture
+def place(pg: Server) -> Iterator[Path]:
+    """Another place, and a verified backup to carry there."""
+    assert shutil.which("restic"), "no restic here: apt-get install restic (requirements/apt.txt)"
+    home = pg.home / "place"
+    home.mkdir()
+    home.chmod(0o777)
+    if not list((pg.home / "backups/shop").glob("*/VERIFIED.json")):
+        assert pg.script("backup.sh", DATABASES="shop").code == 0
+        assert pg.script("verify.sh", DATABASES="shop").code == 0
+    yield home
+    shutil.rmtree(home)
+    (pg.home / "backups/shop/offsite.json").unlink(missing_ok=True)
+
+
+def offsite(pg: Server, place: Path, **env: str) -> Run:
+    given = {"RESTIC_REPOSITORY": str(place / "repository"), "RESTIC_PASSWORD": KEY, "HOST": "songnodes.b"}
+    return pg.script("offsite.sh", **{**given, "DATABASES": "shop", "DATABASE": "shop", **env})
+
+
+def restic(pg: Server, place: Path, *arguments: str) -> Any:
+    env = pg.env(RESTIC_REPOSITORY=str(place / "repository"), RESTIC_PASSWORD=KEY)
+    done = subprocess.run(
+        [*pg.prefix, "restic", "--no-cache", *arguments, "--json"], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.req("CAP-52", "CAP-56")
+def test_a_backup_goes_away_once_and_comes_back_whole(pg: Server, place: Path) -> None:
+    first = offsite(pg, place)
+    assert first.code == 0 and first.result["already"] is False, first.text
+    name = first.result["backup"]
+    again = offsite(pg, place)
+    assert again.code == 0 and again.result["already"] is True, again.text
+    kept = restic(pg, place, "snapshots")
+    assert len(kept) == 1 and kept[0]["tags"] == ["shop"]
+    assert kept[0]["time"].startswith(f"{name[:4]}-{name[4:6]}-{name[6:8]}T{name[9:11]}:{name[11:13]}")
+    status = json.loads((pg.home / "backups/shop/status.json").read_text())
+    assert status["offsite"] == name and status["offsite_at"] == status["verified_at"] > 0
+    assert KEY not in first.text and KEY not in str(sorted(place.rglob("*")))
+    assert b"artists" not in b"".join(path.read_bytes() for path in place.rglob("*") if path.is_file())
+
+    home = pg.home / "backups/shop"
+    (home / name).rename(pg.home / "moved")
+    try:
+        back = offsite(pg, place, MODE="fetch")
+        assert back.code == 0 and back.result["backup"] == name, back.text
+        same = subprocess.run(["diff", "-r", str(home / name), str(pg.home / "moved")], capture_output=True)
+        assert same.returncode == 0, same.stdout
+        assert offsite(pg, place, MODE="fetch", BACKUP=name).result["already"] is True
+        at = "20260401T000000Z"
+        ready = pg.script("prepare.sh", DATABASE="shop", BACKUP=name, STAMP=at, SAFETY="skip")
+        assert ready.code == 0, ready.text
+        pg.sql("postgres", f'DROP DATABASE "shop__restore_{at}"')
+    finally:
+        shutil.rmtree(pg.home / "moved")
+    assert not list(home.glob(".tmp-*"))
+
+
+def test_another_key_touches_nothing(pg: Server, place: Path) -> None:
+    assert offsite(pg, place).code == 0
+    before = sorted(str(path) for path in place.rglob("*"))
+    other = offsite(pg, place, RESTIC_PASSWORD="other")
+    assert other.code == 65 and "another key" in other.error, other.text
+    assert sorted(str(path) for path in place.rglob("*") if "locks/" not in str(path)) == before
+
+
+def test_only_what_is_proven_is_worth_carrying_away(pg: Server, place: Path) -> None:
+    assert pg.script("backup.sh", DATABASES="nothing").code == 0
+    done = offsite(pg, place, DATABASES="nothing")
+    assert done.code == 65 and "no backup of nothing has been verified" in done.error, done.text
+
+
+def test_a_damaged_repository_is_noticed(pg: Server, place: Path) -> None:
+    assert offsite(pg, place).code == 0
+    victim = max((place / "repository/data").rglob("*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
+    victim.chmod(0o600)
+    victim.write_bytes(victim.read_bytes()[:-100] + b"x" * 100)
+    done = offsite(pg, place, CHECK_SUBSET="100%")
+    assert done.code == 1 and ("damaged" in done.error or "gives back" in done.error), done.text
+
+
+@pytest.mark.parametrize(
+    ("env", "code", "says"),
+    [
+        ({"RESTIC_REPOSITORY": ""}, 64, "are needed"),
+        ({"MODE": "lend"}, 64, "send or fetch"),
+        ({"RESTIC_REPOSITORY": "s3:http://127.0.0.1:9/nowhere"}, 1, "cannot reach the repository"),
+        ({"MODE": "fetch", "BACKUP": "20200101T000000Z"}, 65, "has no backup 20200101T000000Z"),
+    ],
+)
+def test_what_cannot_work_is_one_clear_error(
+    pg: Server, place: Path, env: dict[str, str], code: int, says: str
+) -> None:
+    if env.get("MODE") == "fetch":
+        assert offsite(pg, place).code == 0
+    done = offsite(pg, place, AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="y", **env)
+    assert (done.code, says in done.error) == (code, True), done.text
