@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import aptmirror, containerimages, debian, k3sbuild, mirror
+from lab import aptmirror, containerimages, debian, k3sbuild, mirror, offsite
 from lab.cache import locked
 from lab.errors import LabError
 from lab.hostimage import host_image
@@ -38,6 +38,7 @@ def _airgap() -> Path:
 def _images() -> None:
     for name, make in containerimages.BUILDERS.items():
         _link(make(), MIRROR / "images" / f"{name}.tar")
+    _link(offsite.image(), MIRROR / "images/offsite.tar")
 
 
 def _apt() -> None:

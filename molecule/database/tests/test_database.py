@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from conftest import DATABASE, NAMESPACE, Database, run_module, wait_for
+from database import DATABASE, NAMESPACE, Database, run_module, wait_for
 
 from lab.host import LabHost
 

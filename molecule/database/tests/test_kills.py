@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
-from conftest import DATABASE, ENVIRONMENT, NAMESPACE, ROOT, Database, module_argv, run_module, wait_for
+from database import DATABASE, ENVIRONMENT, NAMESPACE, ROOT, Database, module_argv, run_module, wait_for
 
 from lab.errors import LabError
 from lab.host import LabHost

@@ -1,0 +1,123 @@
+"""The database of the converged host, and ways to run modules and playbooks on it as an operator would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from lab.errors import LabError  # noqa: E402
+from lab.host import LabHost  # noqa: E402
+
+SYSTEM = os.environ.get("HOLDFAST_SYSTEM", "songnodes")
+NAMESPACE, DATABASE, USER = "songnodes", "musicdb", "musicdb_user"
+# The scenario's own Ansible settings (its colours above all) are not those of an operator's shell.
+ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
+    "ANSIBLE_NOCOLOR": "1",
+}
+
+
+def module_argv(name: str, options: dict[str, Any], check: bool) -> list[str]:
+    """The command line of one of our modules on the host."""
+    argv = [str(Path(sys.executable).parent / "ansible"), "-i", ".lab/inventory", SYSTEM, "--become"]
+    asked = {"namespace": NAMESPACE, **options}
+    given = json.dumps({key: value for key, value in asked.items() if value is not None})
+    return [*argv, "-m", f"holdfast.k3s.{name}", "-a", given, *(["--check"] if check else [])]
+
+
+def run_module(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
+    """One of our modules on the host; a failed one has `failed: true`."""
+    argv = module_argv(name, options, check)
+    done = subprocess.run(
+        argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
+    )
+    head, arrow, rest = done.stdout.partition("=> ")
+    assert arrow, f"no result: {done.stdout}\n{done.stderr}"
+    return {**json.JSONDecoder().raw_decode(rest)[0], "failed": "FAILED" in head or "UNREACHABLE" in head}
+
+
+def run_play(name: str, *arguments: str, **extra: Any) -> subprocess.CompletedProcess[str]:
+    """One of our playbooks, as an operator runs it without a terminal."""
+    argv = [str(Path(sys.executable).parent / "ansible-playbook"), f"holdfast.k3s.{name}"]
+    for inventory in (f"inventories/{SYSTEM}", "inventories/lab", ".lab/inventory"):
+        argv += ["-i", inventory]
+    argv += ["--limit", f"{SYSTEM},localhost", "-e", json.dumps(extra), *arguments]
+    return subprocess.run(
+        argv,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
+    """Wait until a condition holds and return what it said; a loaded machine gets the time that it needs."""
+    end, said = time.monotonic() + seconds, None
+    while time.monotonic() < end:
+        said = condition()
+        if said:
+            return said
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not come within {seconds:g} s; last answer: {said!r}")
+
+
+class Database:
+    """The live database, asked through its own pod."""
+
+    def __init__(self, host: LabHost) -> None:
+        self.host = host
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        """kubectl in the namespace."""
+        argv = ["/usr/local/bin/k3s", "kubectl", "-n", NAMESPACE, *arguments]
+        return self.host.sudo(argv, check=check, timeout=120).out
+
+    def sql(self, text: str, database: str = DATABASE) -> str:
+        """What SQL prints."""
+        argv = ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-c", text]
+        return self.kubectl("exec", "postgres-0", "--", *argv).strip()
+
+    def ready(self) -> bool:
+        """Whether the pod is ready and the server answers."""
+        argv = [
+            "exec",
+            "postgres-0",
+            "--",
+            "psql",
+            "-X",
+            "-At",
+            "-U",
+            USER,
+            "-d",
+            "postgres",
+            "-c",
+            "SELECT 1",
+        ]
+        try:
+            return self.kubectl(*argv, check=False).strip() == "1"
+        except LabError:
+            return False
+
+    def content(self) -> str:
+        """Rows and an order-independent hash of the tracks and their edges, and the list of tables."""
+        tables = self.sql(
+            "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
+        )
+        hashed = "SELECT count(*) || ':' || sum(hashtext(ROW(t.*)::text)::bigint) FROM {} t"
+        rows = [self.sql(hashed.format(table)) for table in ("tracks", "track_edges")]
+        return " ".join([tables, *rows])
