@@ -25,11 +25,15 @@ Obj = dict[str, Any]
 
 @dataclass
 class Facts:
-    """reachable: the API answered. changes: (wanted, live or None, what the server would make of it)."""
+    """reachable: the API answered. changes: (wanted, live or None, what the server would make of it).
+
+    gone: objects of an earlier run that the settings no longer ask for.
+    """
 
     reachable: bool = True
     wanted: list[Obj] = field(default_factory=list)
     changes: list[tuple[Obj, Optional[Obj], Obj]] = field(default_factory=list)
+    gone: list[Obj] = field(default_factory=list)
 
 
 def setup(
@@ -66,11 +70,21 @@ def setup(
             actions.append(
                 Action(kind, f"{wanted['kind']}/{wanted['metadata']['name']}", why, params={"object": wanted})
             )
+        for live in facts.gone:
+            target = f"{live['kind']}/{live['metadata']['name']}"
+            why = "the inventory no longer asks for it"
+            actions.append(Action("delete", target, why, "medium", params={"object": live}))
         return actions
 
     def act(action: Action, _context: Any) -> None:
         if client is None:
             raise AssertionError("the API client comes with observe()")
+        if action.kind == "delete":
+            obj = action.params["object"]
+            meta = obj["metadata"]
+            path = client.path_for(obj["apiVersion"], obj["kind"], meta["namespace"], meta["name"])
+            client.delete(path, uid=meta["uid"])
+            return
         client.apply(action.params["object"], force=True)
 
     def verify(facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
@@ -79,8 +93,8 @@ def setup(
             raise HoldfastError(f"{failed[0].action.target} was not applied: {failed[0].error}")
         if client is None:
             raise AssertionError("the API client comes with observe()")
-        left = _observe(settings, client, False, offsite_key).changes
-        return not left, {"diff": _diff(facts)}
+        left = _observe(settings, client, False, offsite_key)
+        return not left.changes and not left.gone, {"diff": _diff(facts)}
 
     envelope = run(
         observe=observe,
@@ -144,7 +158,21 @@ def _observe(settings: Settings, client: Client, check_mode: bool, offsite_key: 
                 raise _explained(error, wanted, live) from error
         if live is None or _plain(live) != _plain(result):
             facts.changes.append((wanted, live, result))
+    facts.gone = _gone(settings, client, facts.wanted)
     return facts
+
+
+def _gone(settings: Settings, client: Client, wanted: list[Obj]) -> list[Obj]:
+    """Schedules and policies that an earlier run made. Claims and keys hold data and stay, whatever the settings say."""
+    kept = {(obj["kind"], obj["metadata"]["name"]) for obj in wanted}
+    selector = f"{manifests.ROLE_LABEL}={settings.name},app.kubernetes.io/managed-by=holdfast"
+    kinds = (("batch/v1", "CronJob"), ("networking.k8s.io/v1", "NetworkPolicy"))
+    return [
+        {**obj, "apiVersion": version, "kind": kind}
+        for version, kind in kinds
+        for obj in client.list(client.path_for(version, kind, settings.namespace), label_selector=selector)
+        if (kind, obj["metadata"]["name"]) not in kept
+    ]
 
 
 def _key(settings: Settings, client: Client, given: str) -> list[Obj]:
