@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import data
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.offsite import (
     DIRECTORY,
     Offsite,
@@ -68,8 +69,26 @@ def objects(settings: Settings, image: str, database_selector: dict[str, str]) -
     }
     for component, (name, schedule, file, resources) in script.items():
         found.append(_cron_job(settings, name, schedule, image, component, file, resources))
+    found += [_data(settings, item) for item in settings.data]
     if settings.offsite is not None:
         found.append(_offsite(settings, settings.offsite))
+    return found
+
+
+def _data(settings: Settings, item: data.Item) -> Obj:
+    """The CronJob that backs up something beside the databases."""
+    name = data.job_name(settings.name, item)
+    found = _cron_job(
+        settings, name, item.schedule, item.image, f"data-{item.name}", "data.sh", settings.resources
+    )
+    pod = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    container["env"] += data.environment(item)
+    if item.run_as_user is not None:
+        pod["securityContext"]["runAsUser"] = item.run_as_user
+    if item.claim:
+        container["volumeMounts"].append({"name": "data", "mountPath": "/data", "readOnly": True})
+        pod["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": item.claim}})
     return found
 
 
@@ -139,6 +158,20 @@ def _policies(settings: Settings, selector: dict[str, str]) -> list[Obj]:
             "egress": [dns, {"ports": [{"port": away, "protocol": "TCP"}]}],
         }
         found.append(_policy(settings, f"{settings.name}-offsite", spec))
+    ports_of_data = sorted({item.listens for item in settings.data if item.listens})
+    if ports_of_data:
+        inside = {
+            "to": [{"podSelector": {}}],
+            "ports": [{"port": number, "protocol": "TCP"} for number in ports_of_data],
+        }
+        components = {
+            "key": COMPONENT_LABEL,
+            "operator": "In",
+            "values": [f"data-{item.name}" for item in settings.data],
+        }
+        chosen = {"matchLabels": {ROLE_LABEL: settings.name}, "matchExpressions": [components]}
+        spec = {"podSelector": chosen, "policyTypes": ["Egress"], "egress": [dns, inside]}
+        found.append(_policy(settings, f"{settings.name}-data", spec))
     if selector:
         rule = {"from": [{"podSelector": pods}], "ports": ports}
         spec = {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": [rule]}
@@ -173,8 +206,8 @@ def _env(settings: Settings, component: str) -> list[Obj]:
     if component == "offsite" and settings.offsite is not None:
         plain = {**plain, **_offsite_env(settings, settings.offsite)}
     found: list[Obj] = [{"name": name, "value": literal(value)} for name, value in plain.items()]
-    if component in ("verify", "offsite"):
-        return found  # neither ever talks to the live server
+    if component in ("verify", "offsite") or component.startswith("data-"):
+        return found  # none of them ever talks to the live server
     found += [
         {"name": "PGHOST", "value": settings.host},
         {"name": "PGPORT", "value": str(settings.port)},
@@ -190,6 +223,7 @@ def _env(settings: Settings, component: str) -> list[Obj]:
 def _offsite_env(settings: Settings, offsite: Offsite) -> dict[str, str]:
     return {
         "CHECK_SUBSET": offsite.check_subset,
+        "DATABASES": "\n".join(settings.directories),
         "HOST": f"{settings.namespace}.{settings.name}",
         "KEEP_DAILY": str(offsite.keep_daily),
         "KEEP_MONTHLY": str(offsite.keep_monthly),

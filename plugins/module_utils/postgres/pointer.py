@@ -44,10 +44,22 @@ def write(
         content["offsite_hours"] = offsite_hours
     if read(namespace, name, directory) == content:
         return False
-    path = Path(directory) / f"{namespace}.{name}.json"
+    _put(Path(directory) / f"{namespace}.{name}.json", content)
+    return True
+
+
+def locate(namespace: str, name: str, volume: Optional[str], directory: str = DIRECTORY) -> bool:
+    """Keep the volume's directory, which is not known before the claim is bound; whether the pointer changed."""
+    known = read(namespace, name, directory)
+    if known is None or volume is None or known.get("volume") == volume:
+        return False
+    _put(Path(directory) / f"{namespace}.{name}.json", {**known, "volume": volume})
+    return True
+
+
+def _put(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     temporary.chmod(0o644)
     temporary.replace(path)
-    return True

@@ -88,11 +88,7 @@ def take(
         return only_if_missing and all(target.found.get(db) for db in target.databases)
 
     def verify(after: Target) -> tuple[bool, dict[str, Any]]:
-        known = pointer.read(namespace, name) or {}
-        rpo = int(env_of(after.cron).get("RPO_HOURS", "26"))
-        pointer.write(
-            namespace, name, after.volume, after.databases, rpo, offsite_hours=known.get("offsite_hours")
-        )
+        pointer.locate(namespace, name, after.volume)
         newest = after.newest()
         checked = {found.database: backups.check(found, full=False) for found in newest}
         problems = {database: wrong for database, wrong in checked.items() if wrong}
@@ -182,6 +178,23 @@ def _carried(target: Target, database: str) -> str:
         return str(json.loads(path.read_text(encoding="utf-8"))["backup"])
     except (OSError, ValueError, KeyError):
         return ""
+
+
+def copy_data(client: Optional[Client], namespace: str, name: str, item: str, limits: Limits) -> Envelope:
+    """Back up something beside the databases now. item: its name in the role's list."""
+    directory = f"data-{item}"
+
+    def verify(after: Target) -> tuple[bool, dict[str, Any]]:
+        if after.volume is None:
+            return True, {"backup": {}}
+        found, _broken = backups.read(after.volume, directory)
+        return bool(found) and found[0].verified_at is not None, {
+            "backup": found[0].as_dict() if found else {}
+        }
+
+    job = _Job(client, namespace, name, f"{name}-data-{item}", "data.sh", {}, limits)
+    wanted = Action("backup", f"CronJob/{name}-data-{item}", "a backup was asked for")
+    return job.run(lambda _target: False, verify, wanted)
 
 
 def tidy(client: Optional[Client], namespace: str, name: str, limits: Limits) -> Envelope:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
-from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import names, offsite
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import data, names, offsite
 
 NAME_LIMIT = 35  # a job is called <name>-prepare-<time>-<try>, and a pod's label holds 63 characters
 _DNS = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -52,6 +52,12 @@ class Settings:
     verify_resources: dict[str, Any] = field(default_factory=dict)
     network_policy: bool = True
     offsite: Optional[offsite.Offsite] = None
+    data: tuple[data.Item, ...] = ()
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """What has a directory on the backup volume: databases, and data beside them."""
+        return (*self.databases, *(item.directory for item in self.data))
 
 
 def load(raw: dict[str, Any]) -> Settings:
@@ -71,6 +77,7 @@ def load(raw: dict[str, Any]) -> Settings:
     for key in ("namespace", "name", "claim"):
         _name(key, values.get(key, "x"), NAME_LIMIT if key == "name" else 63)
     values["offsite"] = offsite.load(values.get("offsite"))
+    values["data"] = data.load(values.get("data") or (), values["name"])
     settings = Settings(**values)
     _rpo(settings)
     return settings

@@ -112,7 +112,7 @@ def setup(
             settings.namespace,
             settings.name,
             where,
-            settings.databases,
+            settings.directories,
             settings.rpo_hours,
             pointers,
             offsite_hours=settings.offsite.hours if settings.offsite else None,

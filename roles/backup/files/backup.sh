@@ -94,18 +94,6 @@ manifest() {
     printf ' ]\n}\n'
 }
 
-retain() {
-    list_backups "$1" | while read -r name; do
-        if [ -f "$1/$name/VERIFIED.json" ]; then echo "$name verified"; else echo "$name"; fi
-    done | awk -v daily="${KEEP_DAILY:-7}" -v weekly="${KEEP_WEEKLY:-4}" -v monthly="${KEEP_MONTHLY:-6}" \
-        -v recent="${KEEP_RECENT_HOURS:-24}" -v now="$(seconds)" -f "$SCRIPTS/retention.awk" |
-        while read -r name; do
-            # Renamed first: a removal that is cut short must not leave half a backup under a good name.
-            mv "$1/$name" "$1/.old-$name" && rm -rf "$1/.old-$name"
-            step retention removed "$name"
-        done
-}
-
 backup() {
     database=$1
     began=$(seconds) started=$(now)
