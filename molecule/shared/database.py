@@ -14,18 +14,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from lab import controller  # noqa: E402
 from lab.errors import LabError  # noqa: E402
 from lab.host import LabHost  # noqa: E402
 
 SYSTEM = os.environ.get("HOLDFAST_SYSTEM", "songnodes")
 NAMESPACE, DATABASE, USER = "songnodes", "musicdb", "musicdb_user"
-# The scenario's own Ansible settings (its colours above all) are not those of an operator's shell.
-ENVIRONMENT = {
-    **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections"),
-    "ANSIBLE_NOCOLOR": "1",
-}
+ENVIRONMENT = controller.environment()
 
 
 def module_argv(name: str, options: dict[str, Any], check: bool) -> list[str]:
