@@ -11,7 +11,7 @@ from typing import Any
 
 from lab import podman
 from lab.errors import LabError
-from lab.paths import CHECKOUT
+from lab.paths import CHECKOUT, host_state
 from lab.proc import run, say
 
 
@@ -27,18 +27,13 @@ def make_way(name: str) -> dict[str, Any] | None:
         return None
     owner = str((described["Config"].get("Labels") or {}).get(podman.LABEL, ""))
     alive = podman.really_running(described)
-    if owner == str(CHECKOUT) and (Path(owner) / ".lab" / "hosts" / name / "host.json").exists():
+    if owner == str(CHECKOUT) and (host_state(name) / "host.json").exists():
         if alive or described["State"]["Status"] in {"exited", "created", "configured", "initialized"}:
             return described
         say(f"host {name}: its processes were killed; it is started again as after a power loss")
         settle(name)
         return podman.container(name)
-    if (
-        alive
-        and owner
-        and (Path(owner) / ".lab" / "hosts" / name).exists()
-        and os.environ.get("CI") != "true"
-    ):
+    if alive and owner and host_state(name, Path(owner)).exists() and os.environ.get("CI") != "true":
         raise LabError(
             f"host name '{name}' is in use by the checkout {owner}: run 'python3 -m lab down --name {name}' there, "
             "or choose another name"

@@ -13,7 +13,7 @@ from lab import inventory, leftovers, mirror, podman, record, ssh
 from lab.cache import locked
 from lab.errors import LabError
 from lab.hostimage import host_image
-from lab.paths import CHECKOUT, STATE, host_state
+from lab.paths import CHECKOUT, STATE, cache_root, host_state
 from lab.proc import say
 
 # What must not live in the container's overlay (overlayfs cannot stack) or on the tmpfs that podman would mount.
@@ -112,17 +112,19 @@ def _create(name: str, image: str) -> record.Record:
     """Create the container with its volumes and the files that make it this host. The caller holds the lock."""
     state = host_state(name)
     leftovers.remove_state(state)
-    known = record.allocate(name, image)
     mounts: list[str] = []
     for folder, target in VOLUMES.items():
         (state / "volumes" / folder).mkdir(parents=True)
         mounts.append(f"--volume={state / 'volumes' / folder}:{target}")
-    podman.podman([
-        "create", f"--name={podman.PREFIX}{name}", f"--hostname={name}", *podman.HOST_FLAGS,
-        f"--ip={known.address}", f"--mac-address={known.mac()}", f"--publish=127.0.0.1:{known.port}:22",
-        f"--label={podman.LABEL}={CHECKOUT}", f"--label={podman.LABEL}.address={known.address}",
-        *mounts, image, *podman.HOST_COMMAND,
-    ])  # fmt: skip
+    # Other families and checkouts see what is taken only once the container is there.
+    with locked(cache_root() / ".addresses.lock"):
+        known = record.allocate(name, image)
+        podman.podman([
+            "create", f"--name={podman.PREFIX}{name}", f"--hostname={name}", *podman.HOST_FLAGS,
+            f"--ip={known.address}", f"--mac-address={known.mac()}", f"--publish=127.0.0.1:{known.port}:22",
+            f"--label={podman.LABEL}={CHECKOUT}", f"--label={podman.LABEL}.address={known.address}",
+            *mounts, image, *podman.HOST_COMMAND,
+        ])  # fmt: skip
     podman.podman(["cp", "--archive=false", "-", f"{podman.PREFIX}{name}:/"], stdin=_seed())
     known.save()
     return known

@@ -94,8 +94,8 @@ def stop() -> None:
 
 
 def _mark() -> str:
-    """Return a word that tells this checkout's mirror from any other server on the port."""
-    return hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:16]
+    """Return a word that tells this family's mirror from any other server on the port."""
+    return hashlib.sha256(str(STATE).encode()).hexdigest()[:16]
 
 
 def _answers(port: int) -> bool:
@@ -131,7 +131,7 @@ def _recorded() -> Address:
             return Address(**json.loads(_RECORD.read_text()))
         except (OSError, ValueError, TypeError):
             pass
-        start = zlib.crc32(str(CHECKOUT).encode()) % len(_PORTS)
+        start = zlib.crc32(str(STATE).encode()) % len(_PORTS)
         port = next(p for p in (_PORTS[(start + i) % len(_PORTS)] for i in range(len(_PORTS))) if _free(p))
         found = Address(podman.gateway(), port)
         MIRROR.mkdir(parents=True, exist_ok=True)

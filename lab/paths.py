@@ -7,7 +7,10 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SOURCES = CHECKOUT / "lab"
-STATE = CHECKOUT / ".lab"
+# Hosts of one name, side by side: containers and state of a second family carry a word of its own.
+WORD = os.environ.get("HOLDFAST_LAB_PREFIX", "")
+_FOLDER = Path(".lab", "families", WORD) if WORD else Path(".lab")
+STATE = CHECKOUT / _FOLDER
 HOSTS = STATE / "hosts"
 INVENTORY = STATE / "inventory"
 KEY = STATE / "id_ed25519"
@@ -20,6 +23,6 @@ def cache_root() -> Path:
     return Path(base) / "holdfast"
 
 
-def host_state(name: str) -> Path:
-    """Return the state directory of the host ``name`` (its record, lock and volumes)."""
-    return HOSTS / name
+def host_state(name: str, checkout: Path = CHECKOUT) -> Path:
+    """Return the state directory of the host ``name`` (its record, lock and volumes), in this or another checkout."""
+    return checkout / _FOLDER / "hosts" / name

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.paths import WORD
 from lab.proc import Result, run
 
 _GLOBAL = ("podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", "--events-backend=file")
 FAMILY = "holdfast-"
-# Two checkouts that raise hosts of the same name at once keep them apart with a word of their own.
-_WORD = os.environ.get("HOLDFAST_LAB_PREFIX", "")
-PREFIX = FAMILY + (f"{_WORD}-" if _WORD else "")
+PREFIX = FAMILY + (f"{WORD}-" if WORD else "")
 LABEL = "org.holdfast.checkout"
 
 # What lets systemd boot to "running" in a container of this kind of machine, see lab/README.md.

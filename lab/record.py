@@ -65,7 +65,7 @@ def all_records() -> list[Record]:
 def allocate(name: str, image: str) -> Record:
     """Return a record for a new host: port and address follow from the name, the next free ones are taken.
 
-    The caller holds the checkout's lock; other checkouts are seen through podman's list of containers.
+    The caller holds the machine's lock; other families and checkouts are seen through podman's list of containers.
     """
     taken_ports, taken_addresses = _taken()
     start = zlib.crc32(name.encode()) % len(PORTS)

@@ -1,0 +1,67 @@
+"""Families of hosts: state and containers apart, and the test run's lanes use them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tools"))
+
+
+@pytest.mark.parametrize("word", ["", "lane1"])
+def test_shell_and_python_agree_on_where_the_inventory_is(word: str) -> None:
+    environment = {**os.environ, "HOLDFAST_LAB_PREFIX": word}
+    shell = 'source tools/env.sh; printf "%s " "$HOLDFAST_LAB_INVENTORY"; '
+    python = "from lab import paths, podman; print(paths.INVENTORY, podman.PREFIX)"
+    done = subprocess.run(
+        ["bash", "-c", f"{shell} '{sys.executable}' -c '{python}'"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    ours, theirs, prefix = done.stdout.split()
+    assert ours == theirs
+    assert prefix == ("holdfast-lane1-" if word else "holdfast-")
+
+
+def test_steps_on_hosts_run_side_by_side_and_each_lane_has_its_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import run_tests
+    from steps import Step
+
+    monkeypatch.setattr(run_tests, "LOGS", tmp_path)
+    monkeypatch.setattr(run_tests, "ROOT", tmp_path)
+    cleared: list[str] = []
+
+    def clear(lane: Any) -> None:
+        cleared.append(lane.environment.get("HOLDFAST_LAB_PREFIX", ""))
+
+    monkeypatch.setattr(run_tests.Lane, "clear", clear)
+    monkeypatch.delenv("HOLDFAST_LAB_PREFIX", raising=False)
+    # Each of the two waits for the other: one after the other, neither would end well.
+    meet = (
+        'echo "family=$HOLDFAST_LAB_PREFIX"; touch {0}; for i in $(seq 100); do [ -f {1} ] && exit 0; '
+        "sleep 0.1; done; exit 1"
+    )
+    steps = [
+        Step("plain", ("sh", "-c", "echo one"), "hint"),
+        Step("a", ("sh", "-c", meet.format("a", "b")), "hint", on_host=True),
+        Step("b", ("sh", "-c", meet.format("b", "a")), "hint", on_host=True),
+        Step("bad", ("sh", "-c", "exit 3"), "hint", attempts=2),
+    ]
+    reports = run_tests.run_all(steps, lanes=2)
+    assert [(one.step.name, one.passed, one.attempts) for one in reports] == [
+        ("plain", True, 1),
+        ("a", True, 1),
+        ("b", True, 1),
+        ("bad", False, 2),
+    ]
+    families = {(tmp_path / f"{name}.log").read_text().splitlines()[0] for name in "ab"}
+    assert families == {"family=", "family=lane1"}
+    assert cleared == ["", "", "lane1"] or cleared == ["", "lane1", ""]
+    assert "FAILED" in run_tests.table(reports, 1.0)
