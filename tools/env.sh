@@ -7,4 +7,6 @@ export ANSIBLE_COLLECTIONS_PATH="$root/.ansible/collections"
 export ANSIBLE_HOME="$root/.ansible/home"
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 export XDG_CACHE_HOME="${XDG_CACHE_HOME:-$HOME/.cache}"
+# Where the lab writes its inventory, as lab/paths.py has it.
+export HOLDFAST_LAB_INVENTORY="$root/.lab${HOLDFAST_LAB_PREFIX:+/families/$HOLDFAST_LAB_PREFIX}/inventory"
 cd "$root"

@@ -14,7 +14,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, KEPT, FRESH = ROOT / "docs/kills.md", ROOT / "docs/kills.json", ROOT / "build/kills.jsonl"
-ORDER = {"prepare": 0, "swap": 1}
+ORDER = [
+    *(("prepare", step) for step in ("preflight", "safety", "create", "load", "verify", "analyze")),
+    *(("swap", step) for step in ("preflight", "swap")),
+]
 STATES = {
     "untouched": "the live database was as before",
     "swapped": "the restored database was live, whole",
@@ -29,7 +32,7 @@ def observed(check: bool) -> list[dict[str, Any]]:
         [json.loads(line) for line in FRESH.read_text().splitlines()] if FRESH.exists() and not check else []
     )
     rows = {(one["script"], one["step"], one["victim"]): one for one in [*kept, *fresh]}
-    return list(rows.values())
+    return sorted(rows.values(), key=lambda one: (ORDER.index((one["script"], one["step"])), one["victim"]))
 
 
 def page(rows: list[dict[str, Any]]) -> str:
@@ -50,8 +53,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "| step | killed | last step | first run | live database then | next run | seconds in all |",
         "| --- | --- | --- | --- | --- | --- | ---: |",
     ]
-    steps = {(one["script"], one["step"]): number for number, one in enumerate(rows)}
-    for one in sorted(rows, key=lambda r: (ORDER[r["script"]], steps[r["script"], r["step"]], r["victim"])):
+    for one in rows:
         first = "completed by itself" if one["first"] else "ended"
         again = "went on where it stopped" if one["resumed"] else "restored anew"
         lines.append(

@@ -1,8 +1,10 @@
-"""Run the steps of tools/steps.py one after the other, keep a log of each, and say where the time went.
+"""Run the steps of tools/steps.py, keep a log of each, and say where the time went.
 
-    python tools/run_tests.py [--full] [--only NAME[,NAME…]] [--list]
+    python tools/run_tests.py [--full] [--only NAME[,NAME…]] [--lanes N] [--list]
 
-Exit status 0 when every step passed. Logs: build/logs/<step>.log (of a second attempt: <step>.2.log).
+The steps that need no lab host run one after the other; those that do run in lanes side by side, each lane with a family
+of hosts of its own. Exit status 0 when every step passed. Logs: build/logs/<step>.log (of a second attempt:
+<step>.2.log).
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import IO
 
 from steps import STEPS, Step
@@ -34,55 +39,91 @@ class Report:
     logs: list[Path] = field(default_factory=list)
 
 
-def attempt(step: Step, log: IO[bytes]) -> bool:
-    """Run the step once with its output into `log` and, line by line, to the terminal with the step's name."""
-    process = subprocess.Popen(step.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdout is not None
-    for line in process.stdout:
-        log.write(line)
-        if not os.environ.get("CI"):
-            sys.stdout.write(f"  {step.name} | {line.decode(errors='replace')}")
-            sys.stdout.flush()
-    return process.wait() == 0
+class Lane:
+    """Runs steps one after the other on its own family of lab hosts. number: 0 has the hosts without a prefix."""
+
+    def __init__(self, number: int = 0) -> None:
+        own = {"HOLDFAST_LAB_PREFIX": f"lane{number}"} if number else {}
+        self.environment = {**os.environ, **own}
+
+    def run(self, step: Step) -> Report:
+        """Run a step with as many attempts as it may have."""
+        report = Report(step)
+        while report.attempts < step.attempts and not report.passed:
+            if report.attempts:
+                print(f"    {step.name}: removing the lab hosts before the second attempt", flush=True)
+                self.clear()
+            report.attempts += 1
+            path = LOGS / (
+                f"{step.name}.log" if report.attempts == 1 else f"{step.name}.{report.attempts}.log"
+            )
+            report.logs.append(path)
+            print(f"{step.name}: {' '.join(step.command)}", flush=True)
+            began = time.monotonic()
+            with path.open("wb") as log:
+                report.passed = self.attempt(step, log)
+            spent = time.monotonic() - began
+            report.seconds += spent
+            lines = [f"    {step.name}: {'passed' if report.passed else 'FAILED'} after {spent:.0f} s"]
+            if not report.passed:
+                tail = path.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+                lines += [f"    | {line}" for line in tail]
+                lines += [f"    what to do next: {step.hint}", f"    whole log: {path.relative_to(ROOT)}"]
+            print("\n".join(lines), flush=True)
+        return report
+
+    def attempt(self, step: Step, log: IO[bytes]) -> bool:
+        """Run the step once with its output into `log` and, line by line, to the terminal with the step's name."""
+        process = subprocess.Popen(
+            step.command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            log.write(line)
+            if not os.environ.get("CI"):
+                sys.stdout.write(f"  {step.name} | {line.decode(errors='replace')}")
+                sys.stdout.flush()
+        return process.wait() == 0
+
+    def drain(self, waiting: SimpleQueue[Step]) -> list[Report]:
+        """Run what waits until nothing does, then take the hosts down."""
+        reports: list[Report] = []
+        while True:
+            try:
+                step = waiting.get_nowait()
+            except Empty:
+                self.clear()
+                return reports
+            reports.append(self.run(step))
+
+    def clear(self) -> None:
+        """Take every lab host of this lane down, whatever state it is in."""
+        argv = [sys.executable, "-m", "lab", "down", "--all"]
+        subprocess.run(argv, cwd=ROOT, env=self.environment, check=False, timeout=300)
 
 
-def fresh_host(step: Step) -> None:
-    """Before a second attempt: take every lab host of this checkout down, whatever state the first one left."""
-    print(f"    {step.name}: removing the lab hosts before the second attempt", flush=True)
-    subprocess.run([sys.executable, "-m", "lab", "down", "--all"], cwd=ROOT, check=False, timeout=180)
-
-
-def run(step: Step, index: int, total: int) -> Report:
-    """Run a step with as many attempts as it may have."""
-    report = Report(step)
+def run_all(steps: Sequence[Step], lanes: int) -> list[Report]:
+    """Run the steps, those on lab hosts in lanes; reports in the order of the steps."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    while report.attempts < step.attempts and not report.passed:
-        if report.attempts:
-            fresh_host(step)
-        report.attempts += 1
-        path = LOGS / (f"{step.name}.log" if report.attempts == 1 else f"{step.name}.{report.attempts}.log")
-        report.logs.append(path)
-        print(f"[{index}/{total}] {step.name}: {' '.join(step.command)}", flush=True)
-        began = time.monotonic()
-        with path.open("wb") as log:
-            report.passed = attempt(step, log)
-        spent = time.monotonic() - began
-        report.seconds += spent
-        print(f"    {step.name}: {'passed' if report.passed else 'FAILED'} after {spent:.0f} s", flush=True)
-        if not report.passed:
-            tail = path.read_text(errors="replace").splitlines()[-TAIL_LINES:]
-            print("\n".join(f"    | {line}" for line in tail), flush=True)
-            print(f"    what to do next: {step.hint}\n    whole log: {path.relative_to(ROOT)}", flush=True)
-    return report
+    first = Lane()
+    reports = [first.run(step) for step in steps if not step.on_host]
+    waiting: SimpleQueue[Step] = SimpleQueue()
+    for step in steps:
+        if step.on_host:
+            waiting.put(step)
+    with ThreadPoolExecutor(lanes) as pool:
+        for done in pool.map(lambda number: Lane(number).drain(waiting), range(lanes)):
+            reports += done
+    return sorted(reports, key=lambda report: steps.index(report.step))
 
 
-def table(reports: list[Report]) -> str:
-    """Where the time went, one line a step."""
+def table(reports: Sequence[Report], seconds: float) -> str:
+    """Where the time went, one line a step. seconds: wall time of all."""
     lines = [f"{'step':<20} {'result':<8} {'seconds':>8}  attempts"]
     for report in reports:
         result = "passed" if report.passed else "FAILED"
         lines.append(f"{report.step.name:<20} {result:<8} {report.seconds:>8.0f}  {report.attempts}")
-    lines.append(f"{'all':<20} {'':<8} {sum(report.seconds for report in reports):>8.0f}")
+    lines.append(f"{'all, wall time':<20} {'':<8} {seconds:>8.0f}")
     return "\n".join(lines)
 
 
@@ -90,6 +131,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run the project's tests step by step.")
     parser.add_argument("--full", action="store_true", help="also the long loops (HOLDFAST_FULL=1)")
     parser.add_argument("--only", default="", help="comma-separated names of steps")
+    parser.add_argument(
+        "--lanes", type=int, default=2, help="steps on lab hosts at the same time (default 2)"
+    )
     parser.add_argument("--list", action="store_true", help="name the steps and stop")
     arguments = parser.parse_args()
     wanted = [name for name in arguments.only.split(",") if name]
@@ -105,9 +149,9 @@ def main() -> int:
     if arguments.full:
         os.environ["HOLDFAST_FULL"] = "1"
     os.environ.setdefault("HOLDFAST_KEEP", "1")
-    reports = [run(step, index, len(steps)) for index, step in enumerate(steps, 1)]
-    subprocess.run([sys.executable, "-m", "lab", "down", "--all"], cwd=ROOT, check=False, timeout=300)
-    print("\n" + table(reports))
+    began = time.monotonic()
+    reports = run_all(steps, max(1, arguments.lanes))
+    print("\n" + table(reports, time.monotonic() - began))
     failed = [report for report in reports if not report.passed]
     print(f"\n{len(reports) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""What `make test` consists of: one row per step, in the order in which they run."""
+"""What `make test` consists of: one row per step, in the order in which they start."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Step:
     command: argv, run from the checkout's root.
     hint: what to do when it fails.
     attempts: how often it may run; lab scenarios drive real machines and get a second one, on a fresh host.
+    on_host: it works on a lab host of its own family, so that two such steps run side by side.
     full_only: left to `make test-full`, because it is a long loop.
     """
 
@@ -20,6 +21,7 @@ class Step:
     command: tuple[str, ...]
     hint: str
     attempts: int = 1
+    on_host: bool = False
     full_only: bool = False
 
 
@@ -30,6 +32,7 @@ def scenario(name: str, *, full_only: bool = False) -> Step:
         ("tools/molecule", name),
         f"tools/molecule {name}   (then: make lab-shell, tools/molecule {name} verify)",
         attempts=2,
+        on_host=True,
         full_only=full_only,
     )
 
@@ -45,9 +48,16 @@ STEPS: tuple[Step, ...] = (
         "make lab-up; the lab's README says what each part needs",
     ),
     Step("artifact", ("tools/artifact_test",), "tools/artifact_test"),
-    Step("contract", ("tools/contract",), "tools/contract -k NAME -x", attempts=2),
     scenario("site"),
-    scenario("recover"),
+    # The longest first, so that no lane is left alone with one of them at the end.
     scenario("recover_faults"),
+    scenario("k3s_lifecycle"),
+    scenario("recover"),
+    scenario("database_recovery"),
+    Step("contract", ("tools/contract",), "tools/contract -k NAME -x", attempts=2, on_host=True),
+    scenario("database"),
+    scenario("rebuild"),
     scenario("k3s_bad_input"),
+    scenario("registry_secure"),
+    scenario("examples", full_only=True),
 )

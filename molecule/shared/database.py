@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -20,43 +19,33 @@ from lab.host import LabHost  # noqa: E402
 
 SYSTEM = os.environ.get("HOLDFAST_SYSTEM", "songnodes")
 NAMESPACE, DATABASE, USER = "songnodes", "musicdb", "musicdb_user"
-ENVIRONMENT = controller.environment()
 
 
 def module_argv(name: str, options: dict[str, Any], check: bool) -> list[str]:
     """The command line of one of our modules on the host."""
-    argv = [str(Path(sys.executable).parent / "ansible"), "-i", ".lab/inventory", SYSTEM, "--become"]
-    asked = {"namespace": NAMESPACE, **options}
-    given = json.dumps({key: value for key, value in asked.items() if value is not None})
-    return [*argv, "-m", f"holdfast.k3s.{name}", "-a", given, *(["--check"] if check else [])]
+    return controller.module_argv(name, SYSTEM, asked(options), check)
 
 
 def run_module(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
     """One of our modules on the host; a failed one has `failed: true`."""
-    argv = module_argv(name, options, check)
-    done = subprocess.run(
-        argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
-    )
-    head, arrow, rest = done.stdout.partition("=> ")
-    assert arrow, f"no result: {done.stdout}\n{done.stderr}"
-    return {**json.JSONDecoder().raw_decode(rest)[0], "failed": "FAILED" in head or "UNREACHABLE" in head}
+    return controller.module(name, SYSTEM, asked(options), check, timeout=600)
+
+
+def asked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the namespace of the database, without those that are None."""
+    given = {"namespace": NAMESPACE, **options}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def run_play(name: str, *arguments: str, **extra: Any) -> subprocess.CompletedProcess[str]:
     """One of our playbooks, as an operator runs it without a terminal."""
-    argv = [str(Path(sys.executable).parent / "ansible-playbook"), f"holdfast.k3s.{name}"]
-    for inventory in (f"inventories/{SYSTEM}", "inventories/lab", ".lab/inventory"):
-        argv += ["-i", inventory]
-    argv += ["--limit", f"{SYSTEM},localhost", "-e", json.dumps(extra), *arguments]
-    return subprocess.run(
-        argv,
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
+    return controller.playbook(
+        f"holdfast.k3s.{name}",
+        *arguments,
+        limit=f"{SYSTEM},localhost",
+        system=SYSTEM,
+        variables=extra,
         timeout=900,
-        check=False,
     )
 
 
@@ -88,7 +77,8 @@ class Database:
         return self.kubectl("exec", "postgres-0", "--", *argv).strip()
 
     def ready(self) -> bool:
-        """Whether the pod is ready and the server answers."""
+        """Whether the pod is Ready, as its Service sees it, and the server answers."""
+        condition = 'jsonpath={.metadata.deletionTimestamp}{.status.conditions[?(@.type=="Ready")].status}'
         argv = [
             "exec",
             "postgres-0",
@@ -104,6 +94,8 @@ class Database:
             "SELECT 1",
         ]
         try:
+            if self.kubectl("get", "pod", "postgres-0", "-o", condition, check=False).strip() != "True":
+                return False
             return self.kubectl(*argv, check=False).strip() == "1"
         except LabError:
             return False
