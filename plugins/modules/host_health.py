@@ -173,6 +173,17 @@ options:
         description: Fewest rows that are right.
         type: int
         default: 0
+  backup_rows:
+    description:
+      - Count every table that the newest backup's manifest names (area V(database)), for each database that role C(backup) looks
+        after on this host. Fewer rows than the manifest has, or a missing table, is down. Counted once, when all else is well.
+    type: bool
+    default: false
+  rows_may_shrink:
+    description: Patterns of C(DATABASE.SCHEMA.TABLE) whose rows come and go, such as C(musicdb.public.sessions).
+    type: list
+    elements: str
+    default: []
   wait:
     description: Look again until the verdict is V(healthy), or so many seconds have passed.
     type: int

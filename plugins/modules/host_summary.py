@@ -22,6 +22,15 @@ options:
     description: Address of the registry; empty when there is none.
     type: str
     default: http://localhost:5000
+  registry_username:
+    description: User for the registry, where it asks for one.
+    type: str
+  registry_password:
+    description: Password of that user.
+    type: str
+  registry_ca_file:
+    description: PEM file with the authority that signed the registry's certificate.
+    type: path
   probe_service:
     description: Service in O(namespace) that is asked for its row count.
     type: str
@@ -39,6 +48,11 @@ options:
     description: Hardening controls that were skipped, with the reason.
     type: list
     elements: dict
+    default: []
+  warnings:
+    description: What does not stop anything but should be known, one sentence each.
+    type: list
+    elements: str
     default: []
   port:
     description: Port of the API server.
@@ -89,36 +103,46 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client impor
 SPEC: dict[str, Any] = {
     "namespace": {"type": "str", "default": ""},
     "registry_url": {"type": "str", "default": "http://localhost:5000"},
+    "registry_username": {"type": "str"},
+    "registry_password": {"type": "str", "no_log": True},
+    "registry_ca_file": {"type": "path"},
     "probe_service": {"type": "str", "default": ""},
     "probe_path": {"type": "str", "default": "/count"},
     "backups": {"type": "list", "elements": "dict", "default": []},
     "skipped_controls": {"type": "list", "elements": "dict", "default": []},
+    "warnings": {"type": "list", "elements": "str", "default": []},
     "port": {"type": "int", "default": 6443},
 }
 
 
-def repositories(url: str) -> Optional[list[str]]:
+def repositories(params: dict[str, Any]) -> Optional[list[str]]:
     """Names in the catalogue, None when the registry does not answer."""
     try:
-        return sorted(RegistryClient(url, timeout=5).catalog())
-    except RegistryError:
+        client = RegistryClient(
+            params["registry_url"],
+            username=params["registry_username"],
+            password=params["registry_password"],
+            ca_file=params["registry_ca_file"],
+            timeout=10,
+        )
+        return sorted(client.catalog())
+    except (RegistryError, OSError):
         return None
 
 
-def ask(api: NodeApi, namespace: str, service: str, path: str) -> tuple[str, int]:
+def ask(api: NodeApi, nodes: list[dict[str, Any]], params: dict[str, Any]) -> tuple[str, int]:
     """The line about the application's answer, and its number of rows (-1 without one)."""
+    namespace, service = params["namespace"], params["probe_service"]
     found = api.get(f"/api/v1/namespaces/{namespace}/services/{service}")
     if not found:
         return f"application: there is no service {service} in {namespace}", -1
-    port = found["spec"]["ports"][0]
-    url = f"http://{found['spec']['clusterIP']}:{port['port']}{path}"
-    shown = f"http://HOST:{port['nodePort']}{path}" if port.get("nodePort") else url
+    url = summary.service_url(found, nodes) + params["probe_path"]
     try:
-        with urllib.request.build_opener().open(url, timeout=10) as answer:
+        with urllib.request.build_opener().open(url, timeout=20) as answer:
             rows = int(json.loads(answer.read().decode("utf-8")).get("rows", -1))
     except (OSError, urllib.error.URLError, ValueError, AttributeError) as failure:
-        return f"application: {shown} DOES NOT ANSWER: {failure}", -1
-    return f"application: {shown} answers, {rows} rows", rows
+        return f"application: {url} DOES NOT ANSWER: {failure}", -1
+    return f"application: {url} answers, {rows} rows", rows
 
 
 def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]:
@@ -127,21 +151,23 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
     namespace = params["namespace"]
     api = NodeApi(port=params["port"])
     try:
-        lines.append(summary.node_line(api.items("/api/v1/nodes")))
+        nodes = api.items("/api/v1/nodes")
+        lines.append(summary.node_line(nodes))
         lines += summary.pod_lines(api.items("/api/v1/pods"))
         claims = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims" if namespace else None
         lines.append(summary.claim_line(api.items(claims or "/api/v1/persistentvolumeclaims")))
         if params["probe_service"]:
-            line, rows = ask(api, namespace, params["probe_service"], params["probe_path"])
+            line, rows = ask(api, nodes, params)
             lines.append(line)
     except NotAnswering as failure:
         lines.append(f"API: DOES NOT ANSWER: {failure}")
     if params["registry_url"]:
-        lines.append(summary.registry_line(params["registry_url"], repositories(params["registry_url"])))
+        lines.append(summary.registry_line(params["registry_url"], repositories(params)))
     lines.append(summary.backup_line(params["backups"]))
     lines += [
         f"not hardened here: {skip['control']}: {skip['reason']}" for skip in params["skipped_controls"]
     ]
+    lines += [f"warning: {text}" for text in params["warnings"]]
     lines += summary.next_lines(namespace, params["backups"])
     return {"changed": False, "lines": lines, "rows": rows}
 

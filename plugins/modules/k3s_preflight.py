@@ -88,7 +88,7 @@ EXAMPLES = r"""
 - name: Look the host over
   holdfast.k3s.k3s_preflight:
     version: v1.36.5+k3s1
-    harden: {sysctls: true, kernel_defaults: true}
+    harden: {secrets_encryption: true, sysctls: true, kernel_defaults: true}
   register: preflight
 """
 

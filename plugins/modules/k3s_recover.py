@@ -140,7 +140,7 @@ verdict:
   description: One sentence on how the host is now.
   returned: success
   type: str
-  sample: "recovered: CRI-STOPPED: stopped by a signal, not ended: containerd (PID 812)"
+  sample: "recovered: CRI-STOPPED — stopped by a signal, not ended: containerd (PID 812)"
 findings:
   description: What was found at first.
   returned: success
@@ -172,6 +172,13 @@ remaining:
   returned: when not in check mode
   type: list
   elements: dict
+needs_person:
+  description:
+    - A sentence with the cause and with what to type, for each cause that keeps the host down until a person decides.
+    - Empty when there is none; waiting for the host is of use only then.
+  returned: success
+  type: list
+  elements: str
 checks:
   description: The final look with other eyes, one entry for each of unit, api, runtime, node, kubelet.
   returned: when not in check mode

@@ -214,7 +214,7 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         if options.state == "stopped":
             return unit.active == "inactive", {"pid": 0}
         host.wait(unit.restarts, problem, deadline, params["hang_seconds"])
-        missing = host.inhibitor(15) if params["expect_inhibitor"] else ""
+        missing = host.inhibitor(60) if params["expect_inhibitor"] else ""
         left = service.changed_inputs(stamps.current(), stamps.recorded())
         slow = times["ready_seconds"] > readiness.SLOW_SECONDS
         return not missing and not left, {

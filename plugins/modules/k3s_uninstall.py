@@ -57,6 +57,11 @@ plan:
   returned: always
   type: list
   elements: dict
+left:
+  description: Processes, mounts, interfaces and files of k3s that are still there; the task fails when there are any.
+  returned: when not in check mode
+  type: list
+  elements: str
 verified:
   description: Whether nothing of k3s was found at the end.
   returned: when not in check mode
@@ -68,6 +73,7 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.module import run_module
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import run
@@ -100,12 +106,15 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         if action.kind == "uninstall":
             removal.uninstall(commands, keep)
         else:
-            removal.remove_own_files()
+            removal.remove_own_files(commands)
         return {}
 
     def verify(_facts: Any, outcomes: Any) -> tuple[bool, dict[str, Any]]:
-        gone = not failed(outcomes) and not any(removal.observe()[key] for key in ("installed", "datastore"))
-        return gone, {"state_copy": str(target) if target.exists() else ""}
+        copy = str(target) if target.exists() else ""
+        if failed(outcomes):
+            return False, {"state_copy": copy}
+        remains = [name for name, there in removal.observe().items() if there] + removal.left(commands)
+        return not remains, {"state_copy": copy, "left": remains}
 
     envelope = run(
         observe=removal.observe,
@@ -119,6 +128,15 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         stop_on_failure=True,
     )
     raise_first(envelope)
+    if envelope.extra.get("left"):
+        error = HoldfastError(
+            f"k3s was removed, but this is left: {', '.join(envelope.extra['left'])}",
+            field="state",
+            value="absent",
+            fix="end what holds it, or reboot, then run again",
+        )
+        error.envelope = envelope
+        raise error
     return envelope.as_dict()
 
 

@@ -1,73 +1,58 @@
-"""Bad input on a host that runs k3s: the crash loop is recognised, and the way back is one run. Then the uninstall."""
+"""Bad input on a host that runs k3s: the crash loop is recognised, what runs is kept, and the way back is one run."""
 
 from __future__ import annotations
 
-from conftest import NAME, play
+import pytest
+from conftest import NAME, role
 
 from lab.host import LabHost
+from tests.scenario import pid
+
+SECRETS = "/etc/rancher/k3s/config.yaml.d/90-holdfast-secrets.yaml"
 
 
-def pid(host: LabHost) -> str:
-    """Main process of k3s."""
-    return host.sudo(["systemctl", "show", "k3s", "--property=MainPID", "--value"]).out.strip()
+@pytest.fixture(scope="module")
+def running(host: LabHost) -> LabHost:
+    """The host with a k3s that runs."""
+    role().ok()
+    return host
 
 
-def test_check_passes_on_the_bare_host_and_changes_nothing(host: LabHost) -> None:
-    status, output = play("--tags", "k3s", "--check")
-    assert status == 0, output[-3000:]
-    assert not host.exists("/usr/local/bin/k3s")
-    assert not host.exists("/etc/rancher/k3s/config.yaml")
+@pytest.mark.timeout(1800)
+def test_a_wrong_token_is_recognised_as_a_crash_loop(running: LabHost) -> None:
+    done = role(k3s_token="canary-wrong-token")
+    assert done.status != 0
+    assert "crashes again and again" in done.words and "different token" in done.words, done.output[-3000:]
+    assert "canary-wrong-token" not in done.output
+    assert running.sudo(["stat", "-c", "%a", SECRETS]).out.strip() == "600"
+    role().ok()
+    assert not running.exists(SECRETS)
 
 
-def test_a_wrong_token_is_recognised_as_a_crash_loop(host: LabHost) -> None:
-    status, output = play("--tags", "k3s")
-    assert status == 0, output[-3000:]
-    status, output = play("--tags", "k3s", k3s_token="canary-wrong-token")
-    assert status != 0
-    assert "crashes again and again" in output and "different token" in output
-    assert "canary-wrong-token" not in output
-    assert (
-        host.sudo(["stat", "-c", "%a", "/etc/rancher/k3s/config.yaml.d/90-holdfast-secrets.yaml"]).out.strip()
-        == "600"
-    )
-    status, output = play("--tags", "k3s")
-    assert status == 0, output[-3000:]
-    assert not host.exists("/etc/rancher/k3s/config.yaml.d/90-holdfast-secrets.yaml")
+@pytest.mark.timeout(1800)
+def test_a_flag_that_k3s_does_not_know_is_named(running: LabHost) -> None:
+    done = role(k3s_extra_config={"kube-apiserver-arg": ["no-such-flag=1"]})
+    assert done.status != 0
+    assert "crashes again and again" in done.words and "no-such-flag" in done.words, done.output[-3000:]
+    role().ok()
 
 
-def test_a_tampered_upgrade_keeps_what_runs(host: LabHost) -> None:
-    before, binary = pid(host), host.sudo(["sha256sum", "/usr/local/bin/k3s"]).out
-    status, output = play("--tags", "k3s", k3s_binary_sha256="0" * 64)
-    assert status != 0 and "nothing on the host was replaced" in output
-    assert pid(host) == before
-    assert host.sudo(["sha256sum", "/usr/local/bin/k3s"]).out == binary
+@pytest.mark.timeout(900)
+def test_a_tampered_upgrade_keeps_what_runs(running: LabHost) -> None:
+    before, binary = pid(running), running.sudo(["sha256sum", "/usr/local/bin/k3s"]).out
+    done = role(k3s_binary_sha256="0" * 64)
+    assert done.status != 0 and "nothing on the host was replaced" in done.words, done.output[-3000:]
+    assert pid(running) == before
+    assert running.sudo(["sha256sum", "/usr/local/bin/k3s"]).out == binary
 
 
-def test_another_node_name_is_refused(host: LabHost) -> None:
-    status, output = play("--tags", "k3s", k3s_node_name="renamed")
-    assert status != 0 and f"set k3s_node_name: {NAME}" in output
-
-
-def test_uninstall_needs_the_hosts_name_and_keeps_a_copy_and_the_volumes(host: LabHost) -> None:
-    host.put("/var/lib/rancher/k3s/storage/pvc-1/data", b"precious")
-    before = pid(host)
-    status, output = play(playbook="holdfast.k3s.uninstall")
-    assert status != 0 and f"k3s_uninstall_confirm: {NAME}" in output
-    assert pid(host) == before
-    status, output = play(playbook="holdfast.k3s.uninstall", k3s_uninstall_confirm=NAME)
-    assert status == 0, output[-3000:]
-    for path in (
-        "/usr/local/bin/k3s",
-        "/etc/systemd/system/k3s.service",
-        "/var/lib/rancher/k3s/server",
-        "/etc/rancher/k3s",
-    ):
-        assert not host.exists(path), path
-    assert host.read("/var/lib/rancher/k3s/storage/pvc-1/data") == "precious"
-    copies = host.sudo(["sh", "-c", "cd /var/lib/holdfast/final/*/ && find . -type f | sort"]).out.split()
-    assert {"./state.db", "./var/lib/rancher/k3s/server/token", "./etc/rancher/k3s/config.yaml"} <= set(
-        copies
-    )
-    assert host.sudo(["sh", "-c", "stat -c %a /var/lib/holdfast/final/*"]).out.strip() == "700"
-    status, output = play(playbook="holdfast.k3s.uninstall")
-    assert status == 0 and "changed=0" in output, "a second uninstall has nothing to do and asks for nothing"
+@pytest.mark.timeout(900)
+def test_another_node_name_or_an_older_release_is_refused(running: LabHost) -> None:
+    before = pid(running)
+    renamed = role(k3s_node_name="renamed")
+    assert renamed.status != 0 and f"set k3s_node_name: {NAME}" in renamed.words, renamed.output[-3000:]
+    older = role(k3s_version="v1.35.4+k3s1")
+    assert older.status != 0 and "its datastore may not open" in older.words, older.output[-3000:]
+    skipping = role(k3s_version="v1.38.0+k3s1")
+    assert skipping.status != 0 and "skips a minor release" in skipping.words, skipping.output[-3000:]
+    assert pid(running) == before

@@ -43,20 +43,33 @@ def assess(
     clock, commands = clock or Clock(), commands or Commands()
     deadline = Deadline(clock, params["wait"])
     while True:
-        result = _look(params, connect, commands, clock, root)
+        # Every table of a database is counted once, when all else is well or the patience is over.
+        result = _look(params, connect, commands, clock, root, rows=deadline.expired())
+        if result["healthy"] and params["backup_rows"] and not deadline.expired():
+            result = _look(params, connect, commands, clock, root, rows=True)
         result["waited"] = round(deadline.elapsed(), 1)
-        if result["healthy"] or deadline.expired():
+        lost = any(
+            finding["id"] == "rows_lost" for finding in result["findings"]
+        )  # they never come back alone
+        if result["healthy"] or lost or deadline.expired():
             return result
         deadline.sleep(INTERVAL)
 
 
 def _look(
-    params: dict[str, Any], connect: Callable[[], Any], commands: Commands, clock: Clock, root: str
+    params: dict[str, Any],
+    connect: Callable[[], Any],
+    commands: Commands,
+    clock: Clock,
+    root: str,
+    rows: bool,
 ) -> dict[str, Any]:
     host = host_facts.gather(commands, params, root)
     cluster = cluster_facts.gather(
         connect, clock, tuple(params["namespaces"]), params["api_timeout"], params["row_checks"]
     )
+    if rows and params["backup_rows"]:
+        cluster_facts.count_backup_rows(connect, cluster, params)
     findings = [*checks_host.check(host, params, clock.now()), *checks_cluster.check(cluster, params)]
     if cluster.look is not None:
         findings += checks_pods.check(cluster.look, params)
@@ -95,6 +108,7 @@ def _facts(host: HostFacts, cluster: cluster_facts.ClusterFacts, params: dict[st
         "claims": checks_cluster.volumes(cluster),
         "consumers": checks_cluster.consumers(cluster),
         "rows": cluster.rows,
+        "backup_rows": cluster.backup_rows,
         "budgets": [_budget(item) for item in cluster.budgets],
     }
     if cluster.look is not None:

@@ -18,6 +18,7 @@ PRESSURES = {
     "NetworkUnavailable": ("node", "the node's network is not set up"),
 }
 TOP = 5
+LOST_ROWS = "look before anything else is written; then ansible-playbook holdfast.k3s.restore"
 
 
 def check(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
@@ -50,6 +51,7 @@ def check(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
     found += _cronjobs(facts)
     found += _flux(facts)
     found += _rows(facts)
+    found += _backup_rows(facts)
     return found
 
 
@@ -294,6 +296,35 @@ def _rows(facts: ClusterFacts) -> list[Finding]:
             )
         elif entry["rows"] < entry["min_rows"]:
             text = f"{where} has {entry['rows']} rows, expected are at least {entry['min_rows']}"
-            fix = "look before anything else is written; then ansible-playbook holdfast.k3s.restore"
-            found.append(Finding("rows_low", "database", "down", text, fix, value=entry["rows"]))
+            found.append(Finding("rows_low", "database", "down", text, LOST_ROWS, value=entry["rows"]))
     return found
+
+
+def _backup_rows(facts: ClusterFacts) -> list[Finding]:
+    """A database that lost rows since its newest backup is down, however well everything around it runs."""
+    found = []
+    for entry in facts.backup_rows:
+        where = f"{entry['namespace']}/{entry['database']}"
+        if "error" in entry:
+            text = f"the rows of {where} could not be compared with its newest backup: {entry['error']}"
+            fix = "see whether the database's pod is Ready"
+            found.append(Finding("rows_unknown", "database", "degraded", text, fix))
+        elif "unproven" in entry:
+            text = f"the rows of {where} are compared with nothing: {entry['unproven']}"
+            fix = "take one: ansible-playbook holdfast.k3s.backup"
+            found.append(Finding("rows_unproven", "database", "note", text, fix))
+        elif entry["fewer"]:
+            text = (
+                f"{where} has fewer rows than its newest backup {entry['backup']}: {_fewer(entry['fewer'])}"
+            )
+            found.append(Finding("rows_lost", "database", "down", text, LOST_ROWS, value=len(entry["fewer"])))
+    return found
+
+
+def _fewer(tables: list[dict[str, Any]]) -> str:
+    named = [
+        f"{one['table']} is gone" if one["rows"] is None else
+        f"{one['table']} has {one['rows']} instead of {one['expected']}"
+        for one in tables[:TOP]
+    ]  # fmt: skip
+    return ", ".join(named) + (f", and {len(tables) - TOP} more tables" if len(tables) > TOP else "")

@@ -21,6 +21,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.pods.model import (
     seconds_since,
     statuses,
 )
+from ansible_collections.holdfast.k3s.plugins.module_utils.pods.why import survived_oom
 
 MAX_NAMED = 20
 
@@ -113,6 +114,9 @@ def _blocked(facts: Facts) -> list[Finding]:
 def _restarts(facts: Facts, params: dict[str, Any]) -> list[Finding]:
     found = []
     for pod in facts.pods:
+        oom = survived_oom(pod, facts)
+        if oom is not None:
+            found.append(Finding("pod_oom", "pods", "note", f"{name(pod)}: {oom.text}", oom.fix))
         for _role, status in statuses(pod):
             ended = (status.get("lastState") or {}).get("terminated") or {}
             since = seconds_since(facts.now, ended.get("finishedAt"))

@@ -13,6 +13,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clo
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods import facts as look
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods.model import Facts, Options
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import rows
 
 FLUX = (
     ("helm.toolkit.fluxcd.io/v2", "HelmRelease"),
@@ -34,6 +35,7 @@ class ClusterFacts:
     budgets: list[dict[str, Any]] = field(default_factory=list)
     flux: list[dict[str, Any]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    backup_rows: list[dict[str, Any]] = field(default_factory=list)
 
 
 def gather(
@@ -64,6 +66,18 @@ def gather(
             facts.stats[name] = {"error": str(failure)}
     facts.rows = [count_rows(client, wanted) for wanted in row_checks]
     return facts
+
+
+def count_backup_rows(connect: Any, facts: ClusterFacts, params: dict[str, Any]) -> None:
+    """Compare every database that is backed up here with its newest manifest; nothing while the API is down."""
+    if facts.error:
+        return
+    try:
+        facts.backup_rows = rows.since_backup(
+            connect(), params["rows_may_shrink"], f"{params['state_dir']}/backups"
+        )
+    except HoldfastError as failure:
+        facts.backup_rows = [{"namespace": "*", "database": "*", "error": str(failure)}]
 
 
 def count_rows(client: Client, wanted: dict[str, Any]) -> dict[str, Any]:

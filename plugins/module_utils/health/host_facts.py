@@ -30,7 +30,13 @@ def gather(commands: Commands, params: dict[str, Any], root: str = "/") -> HostF
     return HostFacts(
         unit=unit(commands, params["service"]),
         disks=disks(
-            [str(base), str(data_dir), str(base / "var/lib/kubelet"), str(base / "var/lib/docker-registry")]
+            [
+                str(base),
+                str(data_dir),
+                str(data_dir / "server/db"),
+                str(base / "var/lib/kubelet"),
+                str(base / "var/lib/docker-registry"),
+            ]
         ),
         memory=memory(base / "proc/meminfo"),
         pressure=pressure(base / "proc/pressure/memory"),

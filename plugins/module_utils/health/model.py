@@ -71,6 +71,8 @@ SPEC: dict[str, dict[str, Any]] = {
             "min_rows": {"type": "int", "default": 0},
         },
     },
+    "backup_rows": {"type": "bool", "default": False},
+    "rows_may_shrink": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "int", "default": 0},
 }
 

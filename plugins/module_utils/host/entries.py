@@ -8,7 +8,7 @@ A control that is off or skipped yields the same path with state `absent`, so tu
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import hardening
@@ -52,6 +52,22 @@ def build(inputs: Mapping[str, Any]) -> dict[str, Any]:
         files += _server(enabled, settings)
     files += _host(enabled, settings, inputs["unit"])
     return {"files": files, "secret_content": secret_content}
+
+
+def part(inputs: Mapping[str, Any], controls: Collection[str]) -> dict[str, Any]:
+    """The part of `build` in which the named controls have a share: the files that differ with and without them."""
+    wanted, enabled = build(inputs), set(inputs["enabled"])
+    with_them = _by_path(build({**inputs, "enabled": sorted(enabled | set(controls))}))
+    without = _by_path(build({**inputs, "enabled": sorted(enabled - set(controls))}))
+    shared = {path for path in with_them if with_them[path] != without.get(path)}
+    return {
+        "files": [entry for entry in wanted["files"] if entry["path"] in shared],
+        "secret_content": {path: text for path, text in wanted["secret_content"].items() if path in shared},
+    }
+
+
+def _by_path(built: Mapping[str, Any]) -> dict[str, Any]:
+    return {entry["path"]: (entry, built["secret_content"].get(entry["path"])) for entry in built["files"]}
 
 
 def yaml_text(*documents: Any) -> str:

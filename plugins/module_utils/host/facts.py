@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -31,6 +32,15 @@ RIVALS = {
     "k0scontroller.service": "k0s",
     "snap.microk8s.daemon-kubelite.service": "MicroK8s",
 }
+CLOCK_SERVICES = (
+    "chrony.service",
+    "chronyd.service",
+    "ntp.service",
+    "ntpd.service",
+    "ntpsec.service",
+    "openntpd.service",
+    "systemd-timesyncd.service",
+)
 
 
 def collect(ports: Collection[int], commands: Any, root: Path = Path("/")) -> dict[str, Any]:
@@ -39,7 +49,9 @@ def collect(ports: Collection[int], commands: Any, root: Path = Path("/")) -> di
     ports: TCP ports whose listeners are wanted. commands: core's Commands.
     """
     container = (root / "run/systemd/container").exists()
-    services = active_units([*RIVALS, "firewalld.service", "systemd-logind.service"], commands, root)
+    services = active_units(
+        [*RIVALS, *CLOCK_SERVICES, "firewalld.service", "systemd-logind.service"], commands, root
+    )
     return {
         "hostname": socket.gethostname(),
         "os": os_release(_read(root / "etc/os-release") or ""),
@@ -54,6 +66,10 @@ def collect(ports: Collection[int], commands: Any, root: Path = Path("/")) -> di
         "memory_mb": memory_mb(_read(root / "proc/meminfo") or ""),
         "default_route": default_route(_read(root / "proc/net/route") or ""),
         "time": time.time(),
+        "clock_services": sorted(services & set(CLOCK_SERVICES)),
+        "encryption": encryption(
+            _read(root / "var/lib/rancher/k3s/server/cred/encryption-config.json") or ""
+        ),
         "rivals": sorted(RIVALS[name] for name in RIVALS if name in services),
         "firewalls": firewalls(services, _read(root / "etc/ufw/ufw.conf") or ""),
         "container": container,
@@ -167,6 +183,15 @@ def sysctl_state(name: str, wanted: str, root: Path = Path("/"), *, container: b
     except OSError as failure:
         return os.strerror(failure.errno or 0).lower()
     return "writable"
+
+
+def encryption(config: str) -> bool:
+    """Whether a cluster's encryption configuration encrypts what is written: its first provider has a key."""
+    try:
+        providers = json.loads(config)["resources"][0]["providers"]
+    except (ValueError, LookupError, TypeError):
+        return False
+    return bool(providers) and "identity" not in providers[0]
 
 
 def pinned_node_name(root: Path) -> str:

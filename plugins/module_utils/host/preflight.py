@@ -162,6 +162,27 @@ def _clock(facts: Facts, options: Facts) -> Iterator[Finding]:
         )
 
 
+def _clock_service(facts: Facts, options: Facts) -> Iterator[Finding]:
+    if not facts["container"] and not facts["clock_services"]:
+        yield Finding(
+            "clock",
+            "no service keeps the clock right, so k3s cannot wait for it at boot",
+            "install chrony or systemd-timesyncd",
+            warning=True,
+        )
+
+
+def _encryption(facts: Facts, options: Facts) -> Iterator[Finding]:
+    off = not options["harden"].get("secrets_encryption", True) and options["mode"] == "server"
+    if facts["encryption"] and off and "secrets-encryption" not in options["config_keys"]:
+        yield Finding(
+            "encryption",
+            "the secrets of this cluster are encrypted, its API server could not read them with encryption off",
+            "leave k3s_harden_secrets_encryption on, or decrypt them first: k3s secrets-encrypt disable, "
+            "systemctl restart k3s, k3s secrets-encrypt reencrypt --force --skip",
+        )
+
+
 def _name(facts: Facts, options: Facts) -> Iterator[Finding]:
     name = options["node_name"]
     if not _NODE_NAME.match(name) or name == "localhost":
@@ -254,6 +275,8 @@ CHECKS: dict[str, Check] = {
     "disk": _disk,
     "memory": _memory,
     "clock": _clock,
+    "clock_service": _clock_service,
+    "encryption": _encryption,
     "node_name": _name,
     "firewall": _firewall,
     "runtimes": _runtimes,

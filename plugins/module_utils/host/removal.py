@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ IDENTITY = (
     "/var/lib/rancher/k3s/server/manifests",
     "/var/lib/rancher/k3s/server/db/snapshots",
 )
-# Files that the role wrote outside of k3s's own directories.
+# Files that this collection wrote for k3s outside of k3s's own directories, the recovery command's among them: it would
+# otherwise try to bring back what was removed on purpose.
+OWN_UNITS = ("holdfast-boot.service", "holdfast-watch.timer", "holdfast-watch.service")
 OWN_FILES = (
     "/etc/sysctl.d/90-kubelet.conf",
     "/etc/sysctl.d/90-k3s-inotify.conf",
@@ -35,6 +37,21 @@ OWN_FILES = (
     "/usr/local/lib/holdfast/k3s-record-start",
     "/usr/local/lib/holdfast/k3s-file-modes",
     "/var/lib/holdfast/k3s-artifacts.json",
+    "/run/holdfast/k3s-started",
+    "/etc/rancher/node/password",
+    "/etc/holdfast/recovery.json",
+    "/usr/local/sbin/holdfast",
+    *(f"/etc/systemd/system/{unit}" for unit in OWN_UNITS),
+)
+OWN_TREES = ("/usr/local/lib/holdfast/ansible_collections",)
+# Removed when nothing is left in them.
+OWN_DIRECTORIES = (
+    "/usr/local/lib/holdfast",
+    "/etc/holdfast",
+    "/etc/rancher/node",
+    "/etc/rancher",
+    "/etc/systemd/logind.conf.d",
+    "/run/holdfast",
 )
 UNINSTALL = "/usr/local/bin/k3s-uninstall.sh"
 TRACES = ("/usr/local/bin/k3s", "/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service")
@@ -73,8 +90,27 @@ def observe() -> dict[str, bool]:
         "installed": any(Path(path).exists() for path in TRACES),
         "datastore": DATASTORE.exists() or (SERVER / "token").exists(),
         "script": Path(UNINSTALL).exists(),
-        "own_files": any(Path(path).exists() for path in OWN_FILES),
+        "own_files": any(Path(path).exists() for path in (*OWN_FILES, *OWN_TREES)),
     }
+
+
+def left(commands: Any, proc: Path = Path("/proc")) -> list[str]:
+    """What of k3s is still alive after a removal: processes, mounts, interfaces. Looks at the kernel, not at our lists."""
+    found = [f"process {path.parent.name}" for path in proc.glob("[0-9]*/cmdline") if _ours(path)]
+    mounts = [line.split()[1] for line in (proc / "self/mounts").read_text().splitlines()]
+    found += [f"mount {path}" for path in mounts if path.startswith(("/run/k3s/", "/var/lib/kubelet/pods/"))]
+    links = commands.run(["ip", "-o", "link", "show"], check=False).out
+    return found + [f"interface {name}" for name in ("cni0", "flannel.1") if f": {name}:" in links]
+
+
+def _ours(cmdline: Path) -> bool:
+    """A program out of k3s's own directory (a shim outlives k3s), or k3s itself."""
+    try:
+        words = cmdline.read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return False  # the process ended
+    serves = Path(words[0]).name == "k3s" and words[1:2] in (["server"], ["agent"])
+    return words[0].startswith(f"{SERVER.parent}/") or serves
 
 
 def copy_state(target: Path) -> list[str]:
@@ -127,8 +163,18 @@ def uninstall(commands: Any, keep_storage: bool) -> None:
     commands.run([UNINSTALL], timeout=300, env={"K3S_KEEP_STORAGE": "1" if keep_storage else "0"})
 
 
-def remove_own_files(paths: Sequence[str] = OWN_FILES) -> None:
-    """Remove what the role wrote outside of k3s's own directories."""
-    for path in paths:
-        if Path(path).exists():
-            Path(path).unlink()
+def remove_own_files(commands: Any, root: Path = Path("/")) -> None:
+    """Remove what this collection wrote outside of k3s's own directories, and let systemd and logind forget it."""
+    units = [unit for unit in OWN_UNITS if (root / "etc/systemd/system" / unit).exists()]
+    if units:
+        commands.run(["systemctl", "disable", "--now", *units], timeout=120, check=False)
+    for path in OWN_FILES:
+        (root / path.lstrip("/")).unlink(missing_ok=True)
+    for path in OWN_TREES:
+        shutil.rmtree(root / path.lstrip("/"), ignore_errors=True)
+    for path in OWN_DIRECTORIES:
+        directory = root / path.lstrip("/")
+        if directory.is_dir() and not any(directory.iterdir()):
+            directory.rmdir()
+    commands.run(["systemctl", "daemon-reload"], timeout=60)
+    commands.run(["systemctl", "kill", "--signal=HUP", "systemd-logind.service"], check=False)

@@ -48,6 +48,25 @@ def claim_line(claims: Sequence[Mapping[str, Any]]) -> str:
     return f"volumes: {', '.join(sorted(parts)) or 'none'}"
 
 
+def service_url(service: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Where a service answers: through a node's address when it has a node port, else inside the cluster only."""
+    port = service["spec"]["ports"][0]
+    addresses = [
+        address["address"]
+        for node in nodes
+        for kind in ("ExternalIP", "InternalIP")
+        for address in node.get("status", {}).get("addresses") or []
+        if address["type"] == kind
+    ]
+    if port.get("nodePort") and addresses:
+        return f"http://{_bracketed(addresses[0])}:{port['nodePort']}"
+    return f"http://{_bracketed(service['spec']['clusterIP'])}:{port['port']}"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
 def registry_line(url: str, repositories: Optional[Sequence[str]]) -> str:
     """What the registry offers, or that it does not answer."""
     if repositories is None:

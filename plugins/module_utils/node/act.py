@@ -13,6 +13,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clo
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     DeadlineExceeded,
+    HoldfastError,
     PreconditionFailed,
     Refused,
 )
@@ -195,8 +196,28 @@ class Actor:
         return {"kept_in": folder, "blobs": kept}
 
     def do_refetch_image(self, action: Action) -> dict[str, Any]:
-        """Forget a broken image and pull it again."""
-        for argv in (runtime.crictl(self.paths, "rmi", action.target), runtime.crictl(
-                self.paths, "pull", action.target, seconds=120)):  # fmt: skip
-            self.commands.run(argv, timeout=150, check=argv[-2] != "rmi")
-        return {}
+        """Forget a broken image and get it again: from its registry, else from the air-gap files."""
+        self.commands.run(runtime.crictl(self.paths, "rmi", action.target), timeout=150, check=False)
+        pull = runtime.crictl(self.paths, "pull", action.target, seconds=120)
+        try:
+            self.commands.run(pull, timeout=150)
+            self.complete_image(action.target)
+            return {"from": "registry"}
+        except HoldfastError as failure:
+            archives = sorted(str(path) for path in Path(self.paths.images).glob("*.tar"))
+            for archive in archives:
+                self.commands.run(
+                    images.ctr(self.paths, "images", "import", archive), timeout=300, check=False
+                )
+            inspect = runtime.crictl(self.paths, "inspecti", "--quiet", action.target, seconds=20)
+            if not archives or self.commands.run(inspect, timeout=30, check=False).rc:
+                raise failure
+            return {"from": "air-gap files"}
+
+    def complete_image(self, name: str) -> None:
+        """Fetch the layers that a pull left out because they are unpacked already, as far as no password is needed.
+
+        The pod runs without them; but only a whole image can be put back into a registry that loses it.
+        """
+        hosts = ["--hosts-dir", self.paths.certs_d] if Path(self.paths.certs_d).is_dir() else []
+        self.commands.run(images.ctr(self.paths, "content", "fetch", *hosts, name), timeout=150, check=False)

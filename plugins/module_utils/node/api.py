@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PROBE_LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/holdfast-probe"
+MAX_LOOKED_UP = 30
 EVENT_REASONS = ("FailedCreatePodSandBox", "NodePasswordValidationFailed", "Failed", "InvalidDiskCapacity",
                  "FreeDiskSpaceFailed", "ImageGCFailed", "FailedMount")  # fmt: skip
 
@@ -144,21 +145,52 @@ def node(api: Api, name: str) -> dict[str, Any]:
     return fact
 
 
+def pod_of(api: Api, about: dict[str, Any]) -> dict[str, Any] | None:
+    """The pod that a warning is about; empty when that is unknown, None when the pod is gone."""
+    if about.get("kind") != "Pod":
+        return {}
+    status, body = api.call("GET", f"/api/v1/namespaces/{about.get('namespace')}/pods/{about.get('name')}")
+    if status != 200:
+        return None if status == 404 else {}
+    return json.loads(body)
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether a pod's condition Ready is true."""
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def image_of(pod: dict[str, Any], field: str) -> str:
+    """The image of the container that a warning's field path (`spec.containers{main}`) names; empty when unknown."""
+    found = re.fullmatch(r"spec\.(containers|initContainers)\{(.+)\}", field)
+    listed = pod.get("spec", {}).get(found.group(1)) or [] if found else []
+    return next((one["image"] for one in listed if found and one["name"] == found.group(2)), "")
+
+
 def events(api: Api, limit: int = 500, newest_seconds: float = 600) -> list[dict[str, str]]:
-    """Recent warnings that a detector may know: reason, object and message."""
+    """Recent warnings that a detector may know and that are not history: reason, object and message."""
     listed = api.get(f"/api/v1/events?fieldSelector=type%3DWarning&limit={limit}") or {}
     found = []
     now = time.time()
+    pods: dict[str, dict[str, Any] | None] = {}
     for one in listed.get("items", []):
         stamp = one.get("lastTimestamp") or one.get("eventTime") or one["metadata"].get("creationTimestamp")
         seconds = age(stamp, now)
         if one.get("reason") in EVENT_REASONS and (seconds is None or seconds < newest_seconds):
             about = one.get("involvedObject", {})
+            key = str(about.get("uid") or about.get("name"))
+            if key not in pods and len(pods) < MAX_LOOKED_UP:
+                pods[key] = pod_of(api, about)
+            pod = pods.get(key, {})
+            if pod is None or is_ready(pod):  # the warning is history
+                continue
             found.append(
                 {
                     "reason": one["reason"],
                     "object": f"{about.get('kind', '')} {about.get('namespace', '')}/{about.get('name', '')}",
                     "message": str(one.get("message", ""))[:500],
+                    "image": image_of(pod, str(about.get("fieldPath", ""))),
                     "seconds_ago": str(int(seconds or 0)),
                 }
             )

@@ -31,6 +31,13 @@ def disk_full(facts: Facts, options: Options) -> str | None:
     return start_text(facts, r"no space left on device|database or disk is full")
 
 
+def datastore_disk_full(facts: Facts, _options: Options) -> str | None:
+    for one in look(facts, "host.disks", []):
+        if one.get("datastore") and one["free_bytes"] < LAST_BYTES:
+            return f"{one['free_bytes'] >> 10} KiB are free on {one['path']}, which holds the datastore: no write can succeed"
+    return None
+
+
 def free_disk(facts: Facts, options: Options, evidence: str) -> list[Action]:
     actions = [
         step("prune_own", "old incident bundles and scratch copies", evidence, GENTLE, risk="none"),
@@ -93,6 +100,14 @@ def port_taken(facts: Facts, _options: Options) -> str | None:
             return f"port {port} is held by {holder['comm']} (PID {holder['pid']})"
     text = start_text(facts, r"bind: address already in use")
     return text
+
+
+def filtered(facts: Facts, _options: Options) -> str | None:
+    said = look(facts, "host.ports.knock")
+    if not said:
+        return None
+    holder = look(facts, "host.ports.6443.comm")
+    return f"{holder} listens on port 6443, a connection from this host to it ends with: {said}"
 
 
 def not_installed(facts: Facts, _options: Options) -> str | None:
@@ -188,6 +203,7 @@ def plain_restart(facts: Facts, _options: Options, evidence: str) -> list[Action
     return restart(facts, evidence)
 
 
+LAST_BYTES = 4 << 20  # with less than this SQLite cannot even fold its log into the main file
 CONFIG_HIDES = ("CRASH-LOOP", "START-HANG", "API-DOWN", "KUBELET-DOWN", "NODE-NOT-READY", "CRI-NO-SOCKET")
 CAUSES = (
     Cause("NOT-INSTALLED", 0, "k3s is not installed here", "down", not_installed,
@@ -195,8 +211,13 @@ CAUSES = (
     Cause("DISK-READ-ONLY", 5, "A file system is read-only", "down", read_only,
           person="look at dmesg, check the file system (fsck), mount it again read-write",
           hides=("CRASH-LOOP", "START-HANG", "DISK-FULL")),
+    Cause("DB-DISK-FULL", 5, "The disk of the datastore has no room at all", "down", datastore_disk_full, free_disk,
+          person="free space there (du -xh --max-depth=2 on it, sorted); k3s goes on by itself then, and no restart helps before that",
+          hides=("DISK-FULL", "DB-LOCKED", "STARTING", "START-HANG", "CRASH-LOOP", "API-DOWN", "KUBELET-DOWN", "NODE-NOT-READY",
+                 "CRI-NO-SOCKET", "CRI-WEDGED")),
     Cause("DISK-FULL", 20, "A file system is full", "degraded", disk_full, free_disk,
-          person="free more space: du -xh --max-depth=2 /var | sort -h | tail; allow_prune_images: true removes unused images"),
+          person="free more space: du -xh --max-depth=2 /var | sort -h | tail; allow_prune_images: true removes unused images",
+          hides=("DB-LOCKED",)),
     Cause("INOTIFY", 21, "inotify instances are used up", "degraded", inotify, raise_inotify,
           person="the limit cannot be raised from here: sysctl -w fs.inotify.max_user_instances=8192 on the host itself"),
     Cause("CGROUP-V1", 22, "kubelet refuses cgroup v1", "down", cgroup_v1,
@@ -208,6 +229,9 @@ CAUSES = (
           hides=CONFIG_HIDES),
     Cause("PORT-TAKEN", 0, "Another process holds a port of k3s", "down", port_taken,
           person="end or move that process; k3s starts by itself then", hides=CONFIG_HIDES),
+    Cause("API-FILTERED", 0, "A packet filter cuts the API off; k3s itself is well", "down", filtered,
+          person="find and remove the rule (nft list ruleset, iptables-save | grep 6443); nothing was restarted, since no restart "
+          "helps against it", hides=("NODE-NOT-READY", "STARTING", "START-HANG", "API-DOWN", "KUBELET-DOWN", "CRASH-LOOP")),
     Cause("UNIT-INACTIVE", 0, "k3s is not running", "down", inactive, start_it, hides=("API-DOWN", "CRI-NO-SOCKET")),
     Cause("STARTING", 0, "k3s is starting", "info", starting, wait),
     Cause("CRASH-LOOP", 0, "k3s starts again and again", "down", crash_loop, plain_restart),

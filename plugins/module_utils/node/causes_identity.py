@@ -75,8 +75,9 @@ def clock_skew(facts: Facts, options: Options) -> str | None:
         return None
     if newest is not None and newest - now > options.clock_skew_seconds:
         return f"the clock is {newest - now:.0f} s behind the newest file that k3s wrote"
-    working = look(facts, "unit.active") == "active" and look(facts, "unit.active_seconds", 0) > 120
-    if newest is not None and working and now - newest > max(DAY, options.clock_skew_seconds):
+    # a k3s that serves writes every few seconds; since when it is active is told by a clock that nobody sets
+    active = look(facts, "unit.active_seconds", 0) if look(facts, "unit.active") == "active" else 0
+    if newest is not None and active > 30 and now - newest > active + max(DAY, options.clock_skew_seconds):
         return (
             f"the clock is {(now - newest) / DAY:.1f} days ahead of the last write of a k3s that is running"
         )
@@ -154,12 +155,12 @@ CAUSES = (
         "CLOCK-SKEW", 10, "The clock is wrong", "down", clock_skew, step_clock,
         person="set the clock (timedatectl, chronyc makestep), then run again; with NTP active allow_clock_step: true "
         "does it. Certificates are not touched while the clock is in doubt",
-        hides=("CERT-EXPIRED", "CA-EXPIRED"),
+        hides=("CERT-EXPIRED", "CA-EXPIRED", "API-DOWN"),
     ),
     Cause(
         "TOKEN-MISMATCH", 6, "The token does not open the datastore", "down", token_mismatch,
-        person="put the original token back (token: in config.yaml, or server/token); if the file's own token opens "
-        "it, take token: out of config.yaml; then systemctl restart k3s. No restart helps before that",
+        person="put the original token back (in config.yaml, or in server/token); if the file's own token opens "
+        "it, take the one of config.yaml out; then systemctl restart k3s. No restart helps before that",
         hides=("START-HANG", "CRASH-LOOP"),
     ),
     Cause(
@@ -170,7 +171,7 @@ CAUSES = (
     ),
     Cause(
         "TOKEN-EMPTY", 8, "The token file is empty", "down", token_empty, drop_empty_token,
-        person="write the token from the backup into server/token (0600), or set token: in config.yaml",
+        person="write the token from the backup into server/token (0600), or set one in config.yaml",
         hides=("START-HANG", "CRASH-LOOP"),
     ),
     Cause(

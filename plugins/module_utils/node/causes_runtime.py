@@ -16,14 +16,17 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import (
     clean_start,
     event_text,
     line_with,
+    matching_events,
     restart,
     serving,
     start_text,
     step,
 )
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.runtime import LATE
 
 CONTENT = (
     r"(?:blob|content digest|content) (sha256:[0-9a-f]{12,64})[^\n]*: not found|missing parent [^\n]* bucket"
+    r"|exec format error"
 )
 
 
@@ -107,7 +110,7 @@ def wedged(facts: Facts, _options: Options) -> str | None:
         )
     if look(facts, "runtime.sandbox.ok") is False:
         error = str(look(facts, "runtime.sandbox.error", ""))
-        if re.search(r"deadline|timed? ?out", error, re.I):
+        if re.search(LATE, error, re.I):
             return "containerd answers, but creates no sandbox in time: " + error[-250:]
     return None
 
@@ -131,14 +134,16 @@ def missing_socket(facts: Facts, _options: Options) -> str | None:
 
 
 def missing_content(facts: Facts, _options: Options) -> str | None:
-    return event_text(facts, CONTENT) or event_text(facts, r"exec format error")
+    return event_text(facts, CONTENT)
 
 
 def refetch(facts: Facts, _options: Options, evidence: str) -> list[Action]:
-    found = re.search(r"image \"?([\w./:@-]+)\"?", evidence)
-    if not found:
-        return []
-    return [step("refetch_image", found.group(1), evidence, GENTLE, risk="low")]
+    """Every image concerned: the one that the text names, else the one of the container that the warning is about."""
+    images = set()
+    for event in matching_events(facts, CONTENT):
+        named = re.search(r"image \"?([\w./:@-]+)\"?", event["message"])
+        images.add(named.group(1) if named else event.get("image", ""))
+    return [step("refetch_image", one, evidence, GENTLE, risk="low") for one in sorted(images - {""})]
 
 
 def cni_full(facts: Facts, _options: Options) -> str | None:
@@ -177,7 +182,7 @@ CAUSES = (
     ),
     Cause(
         "API-STOPPED", 0, "A process of k3s is stopped by a signal", "down", api_stopped, resume_api,
-        hides=("API-DOWN", "START-HANG", "KUBELET-DOWN", "NODE-NOT-READY", "DB-LOCKED", "CRI-WEDGED"),
+        hides=("API-DOWN", "API-FILTERED", "START-HANG", "KUBELET-DOWN", "NODE-NOT-READY", "DB-LOCKED", "CRI-WEDGED"),
     ),
     Cause(
         "CRI-META-CORRUPT", 11, "containerd's metadata is damaged", "down", meta_corrupt, reset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,18 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import Ho
 from ansible_collections.holdfast.k3s.plugins.module_utils.node import process
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
 
-WATCHED_PORTS = (6443, 6444, 10250)
+API_PORT = 6443
+WATCHED_PORTS = (API_PORT, 6444, 10250)
 
 
 def disks(paths: Paths) -> list[dict[str, Any]]:
     """Free space and inodes (per cent) of the file systems that k3s writes to, and whether they are read-only."""
     found: dict[int, dict[str, Any]] = {}
-    for path in (paths.data_dir, paths.kubelet_dir, "/var/log", "/var/lib"):
+    try:
+        datastore = Path(paths.db_dir).stat().st_dev
+    except OSError:
+        datastore = -1
+    for path in (paths.data_dir, paths.db_dir, paths.kubelet_dir, paths.state_dir, "/var/log", "/var/lib"):
         try:
             stat = os.statvfs(path)
             device = Path(path).stat().st_dev
@@ -33,6 +39,7 @@ def disks(paths: Paths) -> list[dict[str, Any]]:
                 "inodes_free_percent": round(100 * stat.f_favail / stat.f_files, 1)
                 if stat.f_files
                 else 100.0,
+                "datastore": device == datastore,
                 "read_only": bool(stat.f_flag & os.ST_RDONLY),
             },
         )
@@ -129,6 +136,30 @@ def listeners(ports: tuple[int, ...] = WATCHED_PORTS) -> dict[str, dict[str, Any
     return found
 
 
+def knock(port: int = API_PORT, tries: int = 2, timeout: float = 2) -> str:
+    """`open`, or why a connection from this host to its own port is not made, tried twice."""
+    said = "open"
+    for number in range(tries):
+        if number:
+            time.sleep(1)
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout).close()
+            return "open"
+        except OSError as error:
+            said = str(error)
+    return said
+
+
+def ports() -> dict[str, Any]:
+    """The listeners; and as `knock` what a connection to the API's port ended with, if one listener was there all the time."""
+    before, api = listeners(), str(API_PORT)
+    said = knock() if api in before else "open"
+    if said == "open":
+        return before
+    after = listeners()
+    return {**after, "knock": said} if after.get(api) == before[api] else after
+
+
 def probe(commands: Commands, paths: Paths) -> dict[str, Any]:
     """All of the above; a part that cannot be read carries its error."""
     fact: dict[str, Any] = {"boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
@@ -138,7 +169,7 @@ def probe(commands: Commands, paths: Paths) -> dict[str, Any]:
         "inotify": inotify,
         "cgroup": cgroup,
         "clock": lambda: clock(commands, paths),
-        "ports": listeners,
+        "ports": ports,
         "uptime": lambda: float(Path("/proc/uptime").read_text().split()[0]),
     }
     for name, part in parts.items():

@@ -36,6 +36,8 @@ ESCALATES = frozenset(
         "NET-LEFTOVER",
     ]
 )
+# Findings that are told by warnings about pods: they stay until the kubelet has tried again.
+SETTLES = frozenset(["IMAGE-CONTENT", "CNI-EXHAUSTED"])
 RUNTIME = frozenset(["CRI-META-CORRUPT", "CRI-STALE-SANDBOX", "CRI-WEDGED", "CRI-NO-SOCKET"])
 # Where an action stands within its rung.
 ORDER = {
@@ -115,4 +117,4 @@ def still_needed(action: Action, found: set[str]) -> bool:
 def summary(findings: list[Finding]) -> str:
     """One line for people: what is wrong, or that nothing is."""
     serious = [one for one in findings if one.severity in SERIOUS]
-    return "; ".join(f"{one.cause}: {one.evidence}" for one in serious) or "nothing is wrong"
+    return "; ".join(f"{one.cause} — {one.evidence}" for one in serious) or "nothing is wrong"

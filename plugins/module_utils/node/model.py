@@ -110,12 +110,19 @@ def start_text(facts: Facts, pattern: str) -> str | None:
     return None if serving(facts) else line_with(look(facts, "journal.attempt", []), pattern)
 
 
-def event_text(facts: Facts, pattern: str) -> str | None:
-    """A recent warning event that matches."""
+def matching_events(facts: Facts, pattern: str) -> list[dict[str, str]]:
+    """Recent warning events whose message or reason matches."""
     expression = re.compile(pattern, re.I)
-    for event in look(facts, "api.events", []):
-        if expression.search(event["message"]) or expression.search(event["reason"]):
-            return f"{event['reason']} on {event['object']}: {event['message']}"[:400]
+    return [
+        event for event in look(facts, "api.events", [])
+        if expression.search(event["message"]) or expression.search(event["reason"])
+    ]  # fmt: skip
+
+
+def event_text(facts: Facts, pattern: str) -> str | None:
+    """A recent warning event that matches, as one line."""
+    for event in matching_events(facts, pattern):
+        return f"{event['reason']} on {event['object']}: {event['message']}"[:400]
     return None
 
 

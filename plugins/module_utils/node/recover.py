@@ -28,8 +28,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.catalogue import
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import Facts, look, observe
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import GENTLE, Finding, Options
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import DOWN
 
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 60.0
 
 
 class Recovery:
@@ -103,7 +104,8 @@ class Recovery:
             except HoldfastError as error:
                 bundle.add_text(name, str(error))
         path = str(bundle.seal())
-        prune(self.evidence_dir, clock=self.clock)
+        if "CLOCK-SKEW" not in self._found:  # by a clock that is ahead all other evidence would be too old
+            prune(self.evidence_dir, clock=self.clock)
         return path
 
     # --- act ---------------------------------------------------------------------------------------------------
@@ -116,7 +118,8 @@ class Recovery:
                 self._found = self.settle(context.deadline)
             self._rung = level
         if level > GENTLE:
-            stopped = starts and self.actor.service.state()["active"] in ("inactive", "failed")
+            state = self.actor.service.state()["active"]
+            stopped = starts and state in (*DOWN, "deactivating")
             if not stopped and not ladder.still_needed(action, self._found):
                 return Outcome(action, "skipped", error="not needed: what it is for was not found again")
             if self._failed_rung == level and not stopped:
@@ -156,7 +159,7 @@ class Recovery:
     def healable(self, findings: list[Finding]) -> bool:
         """Whether time alone can still change the picture: something is settling, or nothing serious was found."""
         serious = self.serious(findings)
-        return not serious or any(one.cause in ladder.ESCALATES for one in serious)
+        return not serious or any(one.cause in ladder.ESCALATES | ladder.SETTLES for one in serious)
 
     # --- verify ------------------------------------------------------------------------------------------------
     def verify(self, facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
@@ -175,6 +178,7 @@ class Recovery:
                 {**one.as_dict(), "needs_person": one.needs_person or by_id(one.cause).person}
                 for one in remaining
             ],
+            "needs_person": self.for_a_person(after, acted),
             "checks": checks,
             "resumed": self.resumed,
             "seconds": {
@@ -183,6 +187,16 @@ class Recovery:
             },
         }
         return well and not remaining, {**extra, "verdict": self.verdict(well, remaining)}
+
+    @staticmethod
+    def for_a_person(findings: list[Finding], acted: bool = False) -> list[str]:
+        """A sentence for each cause that keeps the host down until a person decides: waiting for it is of no use.
+
+        acted: what there was to do about them has been done, in vain.
+        """
+        down = [one for one in findings if one.severity == "down"]
+        told = [(one, one.needs_person or (by_id(one.cause).person if acted else "")) for one in down]
+        return [f"{one.cause} — {one.evidence}. Needs a person: {person}" for one, person in told if person]
 
     def verdict(self, well: bool, remaining: list[Finding]) -> str:
         """One sentence for a tired person."""
@@ -196,7 +210,8 @@ class Recovery:
             return "not well yet, and the cause is unknown: look at checks and the evidence"
         first = remaining[0]
         person = first.needs_person or by_id(first.cause).person
-        return f"{first.cause}: {first.evidence}." + (f" Needs a person: {person}" if person else "")
+        told = f"{first.cause} — {first.evidence}." + (f" Needs a person: {person}" if person else "")
+        return f"k3s serves, but {told}" if well else told
 
 
 def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_seconds: float, budget: int | None,
@@ -231,6 +246,7 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
     if check_mode:
         envelope.extra.update(
             findings=[finding.as_dict() for finding in one.findings],
+            needs_person=one.for_a_person(one.findings),
             verdict=ladder.summary(one.findings),
             seconds={"detect": one.detected_after},
         )

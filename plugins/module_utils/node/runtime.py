@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths, tail
 
+LATE = (
+    r"deadline|timed? ?out|did not end within"  # crictl's words, and ours for a crictl that had to be killed
+)
 BOLT_MAGIC = bytes.fromhex("edda0ced")
 
 
@@ -30,6 +34,13 @@ def timed(commands: Commands, argv: list[str], timeout: float) -> dict[str, Any]
 def crictl(paths: Paths, *arguments: str, seconds: int = 5) -> list[str]:
     """The argv of a crictl call through k3s."""
     return [paths.binary, "crictl", "--timeout", f"{seconds}s", *arguments]
+
+
+def twice(ask: Callable[[int], dict[str, Any]], seconds: int) -> dict[str, Any]:
+    """Ask; an answer that was only late is asked for once more with double the patience: a busy host is not a wedged one."""
+    answer = ask(seconds)
+    late = not answer["ok"] and re.search(LATE, answer["error"], re.I)
+    return ask(2 * seconds) if late else answer
 
 
 def meta_db(path: str) -> dict[str, Any]:
@@ -90,10 +101,12 @@ def probe(commands: Commands, paths: Paths, *, deep: bool) -> dict[str, Any]:
     if not socket:
         fact["cri"] = {"ok": False, "error": f"containerd failed to start: {paths.socket} is missing"}
         return fact
-    fact["cri"] = timed(commands, crictl(paths, "version"), 8)
+    fact["cri"] = twice(
+        lambda seconds: timed(commands, crictl(paths, "version", seconds=seconds), seconds + 3), 5
+    )
     fact["cri"].pop("out", None)
     if fact["cri"]["ok"]:
         fact["sandboxes"] = sandboxes(commands, paths)
         if deep:
-            fact["sandbox"] = sandbox_probe(commands, paths)
+            fact["sandbox"] = twice(lambda seconds: sandbox_probe(commands, paths, seconds), 10)
     return fact

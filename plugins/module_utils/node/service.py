@@ -17,6 +17,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import Api, 
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import Options
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
 
+DOWN = ("inactive", "failed")
+STAYS_DOWN_SECONDS = 15.0  # longer than systemd takes to begin with a start that was asked for
+
 
 class Service:
     """The k3s unit of this host."""
@@ -33,12 +36,17 @@ class Service:
         self.commands.run(["systemctl", "--no-block", *arguments], timeout=20)
 
     def wait_ready(self, seconds: float) -> dict[str, Any]:
-        """Until the unit is active and /readyz and kubelet say ok; DeadlineExceeded says what was still missing."""
+        """Until the unit is active and /readyz and kubelet say ok; DeadlineExceeded says what was still missing.
+
+        A unit that stays down is not waited for: nobody is about to start it.
+        """
         deadline = Deadline(self.clock, seconds)
         began = self.clock.monotonic()
+        last_up = began
         while True:
             state = self.state()
             missing = f"unit {state['active']}/{state['sub']}"
+            last_up = last_up if state["active"] in DOWN else self.clock.monotonic()
             if state["active"] == "active":
                 answer = readyz(Api(self.paths.kubeconfig, 3))
                 missing = "" if answer["ok"] else f"/readyz: {answer.get('failed') or answer.get('error')}"
@@ -46,9 +54,9 @@ class Service:
                     missing = "kubelet does not answer"
                 if not missing:
                     return {"ready_after": round(self.clock.monotonic() - began, 1)}
-            if deadline.expired():
+            if deadline.expired() or self.clock.monotonic() - last_up > STAYS_DOWN_SECONDS:
                 raise DeadlineExceeded(
-                    f"k3s is not ready after {seconds:.0f} s: {missing}", field="unit", value=self.paths.unit,
+                    f"k3s is not ready after {self.clock.monotonic() - began:.0f} s: {missing}", field="unit", value=self.paths.unit,
                     fix=f"look at journalctl -u {self.paths.unit} -n 50",
                 )  # fmt: skip
             self.clock.sleep(0.5)
@@ -56,13 +64,13 @@ class Service:
     def stop(self) -> dict[str, Any]:
         """Stop the server; a main process that does not end in time is killed. Containers keep running."""
         before = self.state()
-        if before["active"] in ("inactive", "failed"):
+        if before["active"] in DOWN:
             return {"already": True}
         main = process.stat(before["main_pid"]) if before["main_pid"] else None
         self.systemctl("stop", self.paths.unit)
         killed = False
         deadline = Deadline(self.clock, self.options.stop_seconds)
-        while self.state()["active"] not in ("inactive", "failed"):
+        while self.state()["active"] not in DOWN:
             if deadline.expired():
                 if killed or main is None:
                     raise DeadlineExceeded("k3s does not stop", field="unit", value=self.paths.unit)
@@ -73,7 +81,9 @@ class Service:
         return {"killed": killed}
 
     def start(self) -> dict[str, Any]:
-        """Start the server and wait until it is ready."""
+        """Start the server and wait until it is ready; one that is still stopping is waited for first."""
+        if self.state()["active"] == "deactivating":
+            self.stop()
         self.commands.run(["systemctl", "reset-failed", self.paths.unit], timeout=20, check=False)
         self.systemctl("start", self.paths.unit)
         return self.wait_ready(self.options.start_seconds)

@@ -46,5 +46,12 @@ rmdir "$data" 2>/dev/null
 for path in /etc/rancher/k3s /run/k3s /run/flannel /var/lib/kubelet; do
     if [ -e "$path" ]; then remove "$path"; fi
 done
+# Below these, killed shims leave records and sockets; another container runtime of this host may use the same places.
+containerd_lives() { ps -e -o stat= -o comm= | awk '$1 !~ /^Z/ && $2 ~ /^containerd/ {n++} END {exit !n}'; }
+containerd_lives || rm -rf /run/containerd
+if [ -d /run/netns ] && [ -z "$(ls -A /run/netns)" ]; then
+    umount /run/netns 2>/dev/null
+    rmdir /run/netns
+fi
 rm -f /usr/local/bin/k3s /usr/local/bin/k3s-killall.sh /usr/local/bin/k3s-uninstall.sh
 exit 0

@@ -122,6 +122,11 @@ FULL_VOLUME = {
     "usedBytes": 900,
 }
 BIG_POD = {"podRef": {"namespace": "s", "name": "big"}, "memory": {"workingSetBytes": 900 * 2**20}}
+MUSIC = {"namespace": "music", "database": "musicdb"}
+FEWER = [
+    {"table": "public.tracks", "rows": 3, "expected": 8},
+    *({"table": f"public.t{number}", "rows": None, "expected": 1} for number in range(6)),
+]
 CLUSTER = [
     (cluster(nodes=[node(Ready="True")]), {}, []),
     (cluster(error="nobody answers"), {}, ["api_down/down"]),
@@ -195,6 +200,10 @@ CLUSTER = [
         {},
         ["rows_unknown/degraded"],
     ),
+    (cluster(backup_rows=[{**MUSIC, "backup": "b", "tables": 2, "fewer": []}]), {}, []),
+    (cluster(backup_rows=[{**MUSIC, "backup": "b", "tables": 2, "fewer": FEWER}]), {}, ["rows_lost/down"]),
+    (cluster(backup_rows=[{**MUSIC, "unproven": "no backup"}]), {}, ["rows_unproven/note"]),
+    (cluster(backup_rows=[{**MUSIC, "error": "no pod"}]), {}, ["rows_unknown/degraded"]),
 ]
 
 
@@ -203,6 +212,17 @@ CLUSTER = [
 def test_cluster(facts: ClusterFacts, given: dict[str, Any], expected: list[str]) -> None:
     found = checks_cluster.check(facts, {**PARAMS, **given})
     assert [f"{f.id}/{f.severity}" for f in found] == expected
+
+
+@pytest.mark.req("SN-31")
+def test_lost_rows_are_named_with_both_numbers_and_the_backup() -> None:
+    facts = cluster(backup_rows=[{**MUSIC, "backup": "20261120T020000Z", "tables": 9, "fewer": FEWER}])
+    found = checks_cluster.check(facts, PARAMS)[0]
+    assert "music/musicdb has fewer rows than its newest backup 20261120T020000Z" in found.text
+    assert (
+        "public.tracks has 3 instead of 8, public.t0 is gone" in found.text and "2 more tables" in found.text
+    )
+    assert "restore" in found.fix
 
 
 def test_memory_has_a_plan_that_names_the_consumers() -> None:
@@ -272,6 +292,22 @@ def test_a_restart_that_is_over_is_told_not_judged() -> None:
     assert [restarted(1, True), restarted(9, True), restarted(9, False)] == [["note"], ["note"], ["degraded"]]
 
 
+def test_a_pod_that_died_of_memory_and_runs_again_is_told() -> None:
+    def told(reason: str, minutes: float, state: dict[str, Any]) -> list[str]:
+        last = {"terminated": {"reason": reason, "exitCode": 137, "finishedAt": iso(60 * minutes)}}
+        status = {"name": "c", "restartCount": 2, "ready": True, "lastState": last, "state": state}
+        pod = make_pod("m", [FULL_LIMITS], status={"containerStatuses": [status]})
+        found = checks_pods.check(Facts(now=NOW, pods=[pod]), PARAMS)
+        return [f"{f.severity}: {f.text}" for f in found if f.id == "pod_oom"]
+
+    running: dict[str, Any] = {"running": {}}
+    assert told("OOMKilled", 10, running) == [
+        "note: s/m: container c was killed for using more memory than its limit of 1Gi 10 min ago, "
+        "restarted 2 times, runs again"
+    ]
+    assert told("Error", 10, running) == told("OOMKilled", 61, running) == []
+
+
 class Commands:
     """systemctl, k3s and timedatectl, as far as health asks them."""
 
@@ -323,6 +359,33 @@ def test_a_dead_api_is_a_finding_and_waiting_ends(tmp_path: Path) -> None:
     assert (result["verdict"], result["healthy"]) == ("down", False)
     assert result["reasons"] == ["the API does not answer"] and result["waited"] >= 10
     assert {f["area"] for f in result["findings"]} <= {"k3s", "api"}
+
+
+def test_rows_are_compared_once_when_all_else_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[float] = []
+    clock, began = FakeClock(), FakeClock().monotonic()
+
+    def gather(*_arguments: Any) -> ClusterFacts:
+        late = clock.monotonic() - began >= 6
+        return cluster(nodes=[node(Ready="True" if late else "False")])
+
+    def count(_connect: Any, facts: ClusterFacts, _params: dict[str, Any]) -> None:
+        compared.append(clock.monotonic() - began)
+        facts.backup_rows = [{**MUSIC, "backup": "b", "tables": 7, "fewer": FEWER}]
+
+    monkeypatch.setattr(assess.cluster_facts, "gather", gather)
+    monkeypatch.setattr(assess.cluster_facts, "count_backup_rows", count)
+    areas = ["node", "database"]
+    params = {**PARAMS, "registry_url": "", "api_timeout": 1, "wait": 60, "areas": areas, "backup_rows": True}
+    commands: Any = Commands()
+    result = assess.assess(params, connect=None, commands=commands, clock=clock, root=str(tmp_path))
+    assert result["verdict"] == "down" and len(compared) == 1
+    assert 6 <= result["waited"] < 60, "lost rows do not come back: there is nothing to wait for"
+    assert not assess.assess(
+        {**params, "backup_rows": False}, connect=None, commands=commands, clock=clock, root=str(tmp_path)
+    )["reasons"]
 
 
 def test_rows_are_counted_with_quoted_names() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Result
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import artifacts, packages, removal
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.artifacts import Source, Staging
@@ -116,3 +117,53 @@ def test_removal_needs_the_name_and_copies_first() -> None:
     removal.confirm("box", "box")
     with pytest.raises(HoldfastError, match="k3s_uninstall_confirm: box"):
         removal.confirm("", "box")
+
+
+class Quiet:
+    """Commands that answer nothing and remember what was asked."""
+
+    def __init__(self, out: str = "") -> None:
+        self.asked: list[str] = []
+        self.out = out
+
+    def run(self, argv: list[str], **_options: object) -> Result:
+        self.asked.append(" ".join(argv))
+        return Result(argv, 0, self.out)
+
+
+def test_removal_takes_our_files_and_leaves_those_of_others(tmp_path: Path) -> None:
+    ours = [*removal.OWN_FILES, "/usr/local/lib/holdfast/ansible_collections/holdfast/x.py"]
+    others = [
+        "/usr/local/lib/holdfast/registry-gc",
+        "/etc/systemd/system/other.service",
+        "/etc/rancher/rke2/x",
+    ]
+    for path in [*ours, *others]:
+        place = tmp_path / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("x")
+    commands = Quiet()
+    removal.remove_own_files(commands, tmp_path)
+    assert sorted("/" + str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == sorted(
+        others
+    )
+    assert not (tmp_path / "etc/holdfast").exists(), "an empty directory of ours is left"
+    assert commands.asked[0].startswith("systemctl disable --now holdfast-boot.service")
+
+
+def test_what_is_still_alive_after_a_removal_is_named(tmp_path: Path) -> None:
+    for number, words in enumerate(
+        (
+            ["/var/lib/rancher/k3s/data/ab/bin/containerd-shim-runc-v2", "-id", "x"],
+            ["/usr/local/bin/k3s", "server"],
+            ["k3s", "kubectl", "get", "pods"],
+            ["/usr/bin/containerd-shim-runc-v2", "-id", "x"],
+        ),
+        start=10,
+    ):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "cmdline").write_text("\0".join(words) + "\0")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mounts").write_text("tmpfs /run/k3s/x tmpfs rw 0 0\ntmpfs /run tmpfs rw 0 0\n")
+    found = removal.left(Quiet("7: cni0: <UP>\n8: eth0: <UP>\n"), tmp_path)
+    assert sorted(found) == ["interface cni0", "mount /run/k3s/x", "process 10", "process 11"]

@@ -16,7 +16,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.host.config import (
     split_secrets,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.controls import CONTROLS, NAMES, resolve
-from ansible_collections.holdfast.k3s.plugins.module_utils.host.entries import build
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.entries import build, part
 
 SETTINGS: dict[str, Any] = {
     "audit": {"max_age": 30, "max_backups": 10, "max_size": 100},
@@ -130,6 +130,24 @@ def test_each_control_has_its_own_toggle(control: str) -> None:
     without = build(inputs(enabled=[name for name in NAMES if name != control]))
     if control != "service_accounts":  # that one acts through the API only
         assert without != everything
+
+
+@pytest.mark.parametrize(
+    ("control", "paths"),
+    [
+        ("audit_log", {"/etc/rancher/k3s/config.yaml", hardening.AUDIT_POLICY_FILE}),
+        ("streaming_timeout", {hardening.KUBELET_FILE}),
+        ("stale_cni", {"/etc/tmpfiles.d/k3s-stale-cni.conf"}),
+        ("service_accounts", set()),
+    ],
+)
+def test_a_controls_part_is_the_files_that_it_shares_in(control: str, paths: set[str]) -> None:
+    """The same whether the control is on or off: its tag also undoes it."""
+    on, off = inputs(), inputs(enabled=[name for name in NAMES if name != control])
+    assert {entry["path"] for entry in part(on, [control])["files"]} == paths
+    assert {entry["path"] for entry in part(off, [control])["files"]} == paths
+    everything = {entry["path"]: entry for entry in build(off)["files"]}
+    assert all(entry == everything[entry["path"]] for entry in part(off, [control])["files"])
 
 
 def test_all_off_leaves_no_hardening_behind() -> None:

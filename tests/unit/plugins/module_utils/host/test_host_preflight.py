@@ -18,6 +18,9 @@ OPTIONS: dict[str, Any] = {
     "min_memory_mb": 900,
     "max_clock_skew": 300,
     "reference_time": 1000.0,
+    "mode": "server",
+    "harden": {"secrets_encryption": True},
+    "config_keys": [],
 }
 GOOD: dict[str, Any] = {
     "os": {"id": "debian", "like": "", "version": "12", "name": "Debian 12"},
@@ -38,6 +41,9 @@ GOOD: dict[str, Any] = {
     "selinux_policy": False,
     "pinned_node_name": "",
     "installed": "",
+    "container": False,
+    "clock_services": ["chrony.service"],
+    "encryption": False,
 }
 
 
@@ -103,6 +109,40 @@ def test_each_problem_is_named_with_its_fix(changes: dict[str, Any], check: str,
 def test_what_does_not_stop_the_run(changes: dict[str, Any], options: dict[str, Any]) -> None:
     findings = preflight.check({**GOOD, **changes}, {**OPTIONS, **options})
     assert [finding for finding in findings if not finding.warning] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "stops"),
+    [
+        ({}, False),
+        ({"harden": {"secrets_encryption": False}}, True),
+        ({"harden": {"secrets_encryption": False}, "config_keys": ["secrets-encryption"]}, False),
+        ({"harden": {"secrets_encryption": False}, "mode": "agent"}, False),
+    ],
+)
+def test_encryption_is_not_turned_off_under_a_living_cluster(options: dict[str, Any], stops: bool) -> None:
+    found = preflight.check({**GOOD, "encryption": True}, {**OPTIONS, **options})
+    assert [finding.check for finding in found] == (["encryption"] if stops else [])
+    assert all("secrets-encrypt disable" in finding.fix for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", False),
+        ("{}", False),
+        ('{"resources": [{"providers": [{"aescbc": {}}, {"identity": {}}]}]}', True),
+        ('{"resources": [{"providers": [{"identity": {}}, {"aescbc": {}}]}]}', False),
+    ],
+)
+def test_whether_secrets_are_encrypted(text: str, expected: bool) -> None:
+    assert reader.encryption(text) is expected
+
+
+def test_a_host_whose_clock_nobody_sets_is_warned_about() -> None:
+    found = preflight.check({**GOOD, "clock_services": []}, OPTIONS)
+    assert [(finding.check, finding.warning) for finding in found] == [("clock", True)]
+    assert preflight.check({**GOOD, "clock_services": [], "container": True}, OPTIONS) == []
 
 
 def test_a_skipped_check_still_warns_and_all_problems_come_at_once() -> None:

@@ -93,6 +93,8 @@ def hanging(**changes: Any) -> dict[str, Any]:
     return facts(**{**usual, **changes})
 
 
-def event(reason: str, message: str) -> list[dict[str, str]]:
-    """One recent warning."""
-    return [{"reason": reason, "object": "Pod default/x", "message": message, "seconds_ago": "5"}]
+def event(reason: str, message: str, image: str = "") -> list[dict[str, str]]:
+    """One recent warning, about a container of that image."""
+    return [
+        {"reason": reason, "object": "Pod default/x", "message": message, "image": image, "seconds_ago": "5"}
+    ]

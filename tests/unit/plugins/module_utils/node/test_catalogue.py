@@ -47,6 +47,11 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         {"path": "/x/server-ca.crt", "not_before": NOW - 4e8, "not_after": NOW - 90000, "ca": True}])),
     ("CLOCK-SKEW", facts(host__clock={"now": NOW - 6e7, "newest_write": NOW})),
     ("CLOCK-SKEW", facts(host__clock={"now": NOW + 6e7, "newest_write": NOW})),
+    ("DB-DISK-FULL", facts(host__disks=[{"path": "/db", "free_percent": 0.0, "free_bytes": 0, "datastore": True,
+                                         "inodes_free_percent": 50.0, "read_only": False}],
+                           api__readyz={"ok": False, "status": 500, "failed": ["etcd"]}, api__write={"ok": False})),
+    ("API-FILTERED", facts(host__ports={"6443": {"pid": 700, "comm": "k3s"}, "knock": "timed out"},
+                           api__readyz={"ok": False, "status": 0, "error": "timed out"}, api__node={}, api__write={})),
     ("CLOCK-SKEW", looping(
         "x509: certificate has expired or is not yet valid: current time 2020-01-01T00:00:00Z is before 2026-01-01T00:00:00Z")),
     ("CRI-STOPPED", facts(processes=[{"pid": 710, "start": 12, "state": "T", "comm": "containerd", "role": "containerd"}],
@@ -112,6 +117,21 @@ def test_every_cause_has_a_case() -> None:
 
 
 @pytest.mark.req("SN-33")
+def test_the_image_without_content_is_the_one_that_the_text_or_the_pod_names() -> None:
+    lost = "error unpacking image: blob sha256:196f934bd836 expected at /blobs/sha256/196f934bd836: blob not found: not found"
+    named = 'failed to pull image "localhost:5000/lab/redis:7": content digest sha256:0123456789ab: not found'
+    broken = facts(
+        api__events=event("Failed", lost, "shop:1")
+        + event("Failed", named, "redis:7")
+        + event("Failed", lost)
+    )
+    actions = next(one for one in diagnose(broken, Options()) if one.cause == "IMAGE-CONTENT").actions
+    assert [(one.kind, one.target) for one in actions] == [
+        ("refetch_image", "localhost:5000/lab/redis:7"),
+        ("refetch_image", "shop:1"),
+    ]
+
+
 def test_a_missing_socket_is_said_in_words() -> None:
     found = diagnose(facts(runtime__socket=False, runtime__cri={"ok": False, "error": "x"}), Options())
     assert "containerd failed to start" in found[0].evidence

@@ -91,5 +91,5 @@ def test_general_rungs_end_when_their_reason_is_gone() -> None:
 
 def test_the_summary_is_short() -> None:
     findings, _plan = ladder.plan(facts(unit__result="oom-kill"), Options())
-    assert ladder.summary(findings).startswith("UNIT-OOM: ")
+    assert ladder.summary(findings).startswith("UNIT-OOM — ")
     assert ladder.summary([]) == "nothing is wrong"
