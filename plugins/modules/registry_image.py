@@ -95,6 +95,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client impor
     RegistryClient,
     RegistryError,
 )
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.whole import missing_blobs
 
 SPEC: dict[str, Any] = {
     "url": {"type": "str", "default": "http://localhost:5000"},
@@ -121,6 +122,7 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
     by_ref = {image.ref: image for image in images}
     loaded = loading.read_loaded()
     sources: dict[str, str] = {}
+    incomplete: set[str] = set()
     client = RegistryClient(
         params["url"],
         username=params["username"],
@@ -132,9 +134,15 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
     def digest(image: loading.Wanted) -> Optional[str]:
         return client.manifest_digest(image.reference.repository, image.reference.tag)
 
+    def lacking(image: loading.Wanted, known: dict[str, bool]) -> list[str]:
+        return missing_blobs(client, image.reference.repository, image.reference.tag, known)
+
     def observe() -> dict[str, Optional[str]]:
+        known: dict[str, bool] = {}
         try:
-            return {image.ref: digest(image) for image in images}
+            digests = {image.ref: digest(image) for image in images}
+            incomplete.update(i.ref for i in images if digests[i.ref] and lacking(i, known))
+            return digests
         except RegistryError as failure:
             if check_mode and not failure.status:
                 return {}
@@ -143,7 +151,7 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
     def plan(digests: dict[str, Optional[str]]) -> list[Action]:
         if digests or not check_mode:
             sources.update({image.ref: loading.identity(image, params["timeout"]) for image in images})
-        return loading.plan(images, digests, loaded, sources)
+        return loading.plan(images, digests, loaded, sources, incomplete)
 
     def act(action: Action, _context: Any) -> dict[str, Any]:
         image = by_ref[action.target]
@@ -161,13 +169,9 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
     def verify(_facts: Any, outcomes: Any) -> tuple[bool, dict[str, Any]]:
         if failed(outcomes):
             return False, {}
-        pushed = [by_ref[outcome.action.target].reference for outcome in outcomes]
-        broken = {
-            ref.name: missing
-            for ref in pushed
-            for missing in [archive.missing_blobs(client, ref.repository, ref.tag)]
-            if missing
-        }
+        known: dict[str, bool] = {}
+        pushed = [by_ref[outcome.action.target] for outcome in outcomes]
+        broken = {image.ref: missing for image in pushed if (missing := lacking(image, known))}
         return not broken, {"digests": {i.ref: digest(i) for i in images}, "broken": broken}
 
     envelope = run(

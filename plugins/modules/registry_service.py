@@ -12,7 +12,7 @@ version_added: "0.1.0"
 author: Holdfast maintainers (@holdfast)
 description:
   - Restarts the registry exactly when one of its files is newer than the running process.
-  - The registry counts as healthy only when its catalogue answers and every blob of the images looked at is there.
+  - The registry counts as healthy only when its catalogue answers and every blob of the images looked at can be read.
 options:
   unit:
     description: Name of the unit.
@@ -55,6 +55,10 @@ options:
     default: 20
   pending:
     description: In check mode, whether earlier tasks would change the unit or its files.
+    type: bool
+    default: false
+  whole:
+    description: Fail when an image that was looked at lacks a blob, instead of only naming it.
     type: bool
     default: false
 attributes:
@@ -103,11 +107,11 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import ru
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.failure import failed, raise_first
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.readiness import last_error
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry import unit as units
-from ansible_collections.holdfast.k3s.plugins.module_utils.registry.archive import missing_blobs
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
     RegistryClient,
     RegistryError,
 )
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.whole import missing_blobs
 
 SPEC: dict[str, Any] = {
     "unit": {"type": "str", "default": "docker-registry"},
@@ -121,6 +125,7 @@ SPEC: dict[str, Any] = {
     "timeout": {"type": "float", "default": 60},
     "check_images": {"type": "int", "default": 20},
     "pending": {"type": "bool", "default": False},
+    "whole": {"type": "bool", "default": False},
 }
 
 
@@ -145,9 +150,10 @@ def wait_for_catalog(client: RegistryClient, commands: Commands, unit: str, dead
 def broken_images(client: RegistryClient, repositories: list[str], limit: int) -> dict[str, list[str]]:
     """Missing digests by image, for the first `limit` images."""
     found: dict[str, list[str]] = {}
+    known: dict[str, bool] = {}
     images = ((repository, tag) for repository in repositories for tag in client.tags(repository))
     for _count, (repository, tag) in zip(range(limit), images):
-        missing = missing_blobs(client, repository, tag)
+        missing = missing_blobs(client, repository, tag, known)
         if missing:
             found[f"{repository}:{tag}"] = missing
     return found
@@ -190,6 +196,17 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         stop_on_failure=True,
     )
     raise_first(envelope)
+    broken = envelope.extra.get("broken")
+    if broken and params["whole"]:
+        images = "; ".join(f"{image} lacks {', '.join(digests)}" for image, digests in broken.items())
+        error = HoldfastError(
+            f"the registry answers, but cannot serve every image: {images}",
+            field="url",
+            value=params["url"],
+            fix="push them again (registry_images, or playbook recover_image_pull), or delete their tags",
+        )
+        error.envelope = envelope
+        raise error
     return envelope.as_dict()
 
 

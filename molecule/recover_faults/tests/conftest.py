@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -10,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[3]), str(Path(__file__).parent)]
-from harness import CONFIG_FAULT, FULL, recover, wait, well  # noqa: E402
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "molecule/shared"), str(Path(__file__).parent)]
+from as_operator import SYSTEM  # noqa: E402
+from harness import CONFIG_FAULT, FULL, recover, rows, wait, well  # noqa: E402
 
 from lab.host import LabHost  # noqa: E402
 
@@ -27,13 +28,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def machine() -> LabHost:
     """The host that the scenario raised."""
-    return LabHost.get(os.environ.get("HOLDFAST_SYSTEM", "songnodes"))
+    return LabHost.get(SYSTEM)
 
 
 @pytest.fixture
 def host(machine: LabHost) -> Iterator[LabHost]:
-    """The host, well before the fault; after the test it is brought back, whatever the test did."""
-    wait("the host well before the fault", lambda: well(machine), 120)
+    """The host, well before the fault; after the test it is brought back, whatever the test did, with the same rows."""
+    wait("the host well before the fault", lambda: well(machine))
+    wait("the database answers before the fault", lambda: rows(machine) > 0)
+    before = rows(machine)
     yield machine
     if machine.exists(CONFIG_FAULT):
         machine.sudo(["rm", "--force", CONFIG_FAULT])
@@ -41,4 +44,6 @@ def host(machine: LabHost) -> Iterator[LabHost]:
         time.sleep(2)
     elif not well(machine):
         recover(machine)
-    wait("the host well after the fault", lambda: well(machine), 150)
+    wait("the host well after the fault", lambda: well(machine))
+    wait("the database answers after the fault", lambda: rows(machine) is not None)
+    assert rows(machine) == before, "the fault or its recovery cost rows of PostgreSQL"

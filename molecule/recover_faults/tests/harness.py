@@ -4,46 +4,74 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import random
 import time
-from pathlib import Path
 from typing import Any
 
-from lab import controller
-from lab.host import LabHost
+from as_operator import ROOT, run_module
 
-ROOT = Path(__file__).resolve().parents[3]
+from lab.errors import LabError
+from lab.host import LabHost
+from lab.proc import Result
+
 RESULTS = ROOT / "build" / "faults.json"
 FULL = bool(os.environ.get("HOLDFAST_FULL"))
 DATABASE = "/var/lib/rancher/k3s/server/db/state.db"
 DATA = "/var/lib/rancher/k3s"
+INCIDENTS = "/var/lib/holdfast/incidents"
 CONFIG_FAULT = "/etc/rancher/k3s/config.yaml.d/zz-fault.yaml"
 
 
-def module(
-    host: LabHost, name: str, check: bool = False, timeout: float = 900, **options: Any
-) -> dict[str, Any]:
-    """Run one of our modules on the host through Ansible; a failed module's result has `failed: true`."""
-    argv = [str(Path(sys.executable).parent / "ansible"), "--inventory", str(ROOT / ".lab/inventory"), host.name,
-            "--become", "--module-name", f"holdfast.k3s.{name}"]  # fmt: skip
-    argv += ["--args", json.dumps(options)] if options else []
-    env = controller.environment()
-    ran = subprocess.run(
-        [*argv, *(["--check"] if check else [])], cwd=ROOT, env=env, capture_output=True, text=True,
-        timeout=timeout, check=False,
-    )  # fmt: skip
-    head, arrow, rest = ran.stdout.partition("=> ")
-    assert arrow, f"no result: {ran.stdout}\n{ran.stderr}"
-    result: dict[str, Any] = json.JSONDecoder().raw_decode(rest)[0]
-    return {**result, "failed": "FAILED" in head or "UNREACHABLE" in head}
-
-
-def recover(host: LabHost, check: bool = False, **options: Any) -> dict[str, Any]:
+def recover(_host: LabHost, check: bool = False, **options: Any) -> dict[str, Any]:
     """One run of k3s_recover."""
-    result = module(host, "k3s_recover", check, **options)
+    result = run_module("k3s_recover", check, **options)
     assert not result["failed"], result.get("msg")
     return result
+
+
+LOCAL = """
+import json, os, select, signal, sys, time
+if "FAKETIME" in os.environ:  # libfaketime breaks the system call below time.sleep
+    time.sleep = lambda seconds: select.select([], [], [], max(0, seconds))
+sys.path.insert(0, "/usr/local/lib/holdfast")
+from ansible_collections.holdfast.k3s.plugins.module_utils.node import act, recover
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
+left, options = int(sys.argv[1]), json.loads(sys.argv[2])
+run = act.Actor.run
+def counted(self, action):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return run(self, action)
+act.Actor.run = counted
+print(json.dumps(recover.recover(recover.options_from(options), Paths(), check_mode=False, deadline_seconds=600, budget=None,
+                                 evidence_dir="/var/lib/holdfast/incidents").as_dict()))
+"""
+
+
+def local(host: LabHost, *wrapper: str, actions: int = -1, **options: Any) -> Result:
+    """The same recovery by the host's own installed library.
+
+    wrapper: a command to run it under. actions: it kills itself before the action after so many; never when negative.
+    """
+    assert host.exists("/usr/local/lib/holdfast/ansible_collections"), (
+        "role recovery did not install its library"
+    )
+    argv = [*wrapper, "python3", "-c", LOCAL, str(actions), json.dumps(options)]
+    return host.sudo(argv, check=False, timeout=600)
+
+
+def killed_after(host: LabHost, actions: int, **options: Any) -> None:
+    """A recovery that dies of SIGKILL after so many actions."""
+    ran = local(host, actions=actions, **options)
+    # sudo dies of the same signal as its child, which ssh reports as 255
+    assert ran.rc in (137, 255, -9) and "Traceback" not in ran.err, ran
+
+
+def some(points: list[int]) -> list[int]:
+    """All of them in the full run, else one by a seed that the environment may set (HOLDFAST_SEED)."""
+    return points if FULL else [random.Random(os.environ.get("HOLDFAST_SEED", "1")).choice(points)]
 
 
 def ids(result: dict[str, Any], where: str = "findings") -> list[str]:
@@ -110,6 +138,11 @@ def assert_evidence(host: LabHost, result: dict[str, Any]) -> None:
     assert "findings.json" in names and "facts.json" in names
 
 
+def bundles(host: LabHost) -> set[str]:
+    """Names of the evidence bundles on the host."""
+    return set(host.sudo(["ls", INCIDENTS], check=False).out.split())
+
+
 def unit(host: LabHost, prop: str) -> str:
     """A property of the k3s unit."""
     return host.sudo(["systemctl", "show", "k3s", "--property", prop, "--value"]).out.strip()
@@ -120,11 +153,17 @@ def pid_of(host: LabHost, pattern: str) -> int:
     return int(host.sudo(["pgrep", "--oldest", "--full", pattern]).out.split()[0])
 
 
-def wait(what: str, predicate: Any, seconds: float = 60) -> None:
-    """Until `predicate()` is true; AssertionError with `what` otherwise."""
+def wait(what: str, predicate: Any, seconds: float = 300) -> None:
+    """Until `predicate()` is true; AssertionError with `what` and the last error otherwise. A host that is busy gets time."""
     until = time.monotonic() + seconds
-    while not predicate():
-        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
+    said = ""
+    while True:
+        try:
+            if predicate():
+                return
+        except (LabError, ValueError, LookupError) as failure:
+            said = f", last: {failure}"
+        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}{said}"
         time.sleep(0.5)
 
 
@@ -141,6 +180,13 @@ def well(host: LabHost) -> bool:
         return False
     report = json.loads(said)
     return report["verdict"] == "nothing is wrong" and "STARTING" not in ids(report)
+
+
+def rows(host: LabHost) -> int:
+    """Tracks in the application's database, asked of PostgreSQL itself; LabError while it does not answer."""
+    argv = ["/usr/local/bin/k3s", "kubectl", "-n", "songnodes", "exec", "postgres-0", "--"]
+    argv += ["psql", "-U", "musicdb_user", "-d", "musicdb", "-Atc", "SELECT count(*) FROM tracks"]
+    return int(host.sudo(argv, timeout=60).out)
 
 
 def edit_config(host: LabHost, text: str | None) -> None:
@@ -160,4 +206,4 @@ def restart(host: LabHost) -> None:
 def start_well(host: LabHost) -> None:
     """k3s started and Ready."""
     host.sudo(["systemctl", "start", "--no-block", "k3s"])
-    wait("node Ready", lambda: ready(host), 120)
+    wait("node Ready", lambda: ready(host))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from harness import done, healed, module, pid_of, recover, unit, wait
+from as_operator import run_module
+from harness import done, healed, local, pid_of, recover, unit, wait
 
 from lab.host import LabHost
 
 
 @pytest.mark.req("SN-02", "SN-03")
 def test_k3s_killed(host: LabHost) -> None:
-    host.sudo(["kill", "-KILL", unit(host, "MainPID")])
-    result = recover(host)
+    # by the host's own command: systemd starts k3s again within seconds, and the look must come before that
+    kill = f'kill -KILL {unit(host, "MainPID")}; exec "$@"'
+    result = json.loads(local(host, "sh", "-c", kill, "sh").out)
     healed(host, "SIGKILL of k3s", result, "STARTING")
     assert "restart_unit" not in done(result), "systemd starts it by itself; the smallest thing is to wait"
 
@@ -46,7 +50,7 @@ def test_power_loss_during_writes(host: LabHost) -> None:
         "for i in $(seq 400); do /usr/local/bin/k3s kubectl create configmap storm-$i --from-literal=a=$i "
         "-n default >/dev/null 2>&1; done"
     )
-    host.sudo(["systemd-run", "--unit=storm", "sh", "-c", script])
+    host.sudo(["systemd-run", "--collect", "--unit=storm", "sh", "-c", script])
     wait("some writes", lambda: len(host.kubectl(["get", "configmaps", "-n", "default"])["items"]) > 5)
     host.power_loss()
     result = recover(host)
@@ -70,7 +74,7 @@ def test_a_healthy_host_is_left_alone(host: LabHost) -> None:
 
 def test_check_mode_shows_the_plan_and_moves_nothing(host: LabHost) -> None:
     host.sudo(["systemctl", "stop", "k3s"])
-    result = module(host, "k3s_recover", check=True)
+    result = run_module("k3s_recover", check=True)
     assert next(one["kind"] for one in result["plan"]) == "start_unit" and result["changed"]
     assert unit(host, "ActiveState") == "inactive"
     assert not result["evidence"]

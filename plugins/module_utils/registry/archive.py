@@ -200,14 +200,3 @@ def push(archive: Archive, image: Image, client: Any, repository: str, reference
             value=f"{repository}:{reference}",
         )
     return sent
-
-
-def missing_blobs(client: Any, repository: str, reference: str) -> list[str]:
-    """Digests that the manifest behind a reference names and the registry cannot serve; the reference itself if unknown."""
-    manifest = client.manifest(repository, reference)
-    if manifest is None:
-        return [reference]
-    missing = [digest for digest in manifest.blobs() if client.blob_size(repository, digest) is None]
-    for child in manifest.children():
-        missing += missing_blobs(client, repository, child)
-    return missing

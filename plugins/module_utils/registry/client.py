@@ -174,8 +174,8 @@ class RegistryClient:
         return body if status == 200 else None
 
     def upload_blob(self, repository: str, digest: str, content: bytes | IO[bytes], size: int) -> bool:
-        """Upload a blob in one piece unless the registry has it; True when bytes were sent."""
-        if self.blob_size(repository, digest) == size:
+        """Upload a blob in one piece unless the registry can serve it; True when bytes were sent."""
+        if self.readable(repository, digest):
             return False
         headers = self._call("POST", f"/v2/{quote(repository)}/blobs/uploads/", body=b"", ok=(202,))[1]
         location = urljoin(f"{self.url}/", headers.get("location", ""))

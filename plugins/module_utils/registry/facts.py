@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +10,13 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
-from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, needed, service
-from ansible_collections.holdfast.k3s.plugins.module_utils.registry.archive import Archive
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, needed, service, sources
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
     RegistryClient,
     RegistryError,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.refs import Reference, parse
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.whole import missing_blobs
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,11 @@ class Settings:
     act_minutes: float = 30
     disk_free_percent: float = 5
 
+    @property
+    def content(self) -> str:
+        """containerd's content store: a file for each blob, named by its sha256."""
+        return f"{self.data_dir}/agent/containerd/io.containerd.content.v1.content/blobs/sha256"
+
 
 def read_registries(path: str) -> dict[str, Any]:
     """registries.yaml; an absent or broken file gives nothing."""
@@ -48,52 +52,6 @@ def read_registries(path: str) -> dict[str, Any]:
     except (OSError, yaml.YAMLError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
-
-
-def in_containerd(commands: Commands, binary: str) -> set[str]:
-    """Names of the images that containerd has; empty when it does not answer."""
-    argv = [binary, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"]
-    try:
-        return set(commands.run(argv, timeout=15).out.split())
-    except HoldfastError:
-        return set()
-
-
-def archive_with(reference: Reference, folders: tuple[str, ...]) -> str | None:
-    """A tar file below `folders` that holds the image."""
-    for folder in folders:
-        for path in sorted(Path(folder).glob("*.tar")):
-            try:
-                archive = Archive(str(path))
-            except HoldfastError:
-                continue
-            try:
-                archive.image(f"{reference.registry}/{reference.repository}:{reference.tag}")
-                return str(path)
-            except (HoldfastError, KeyError, ValueError):
-                continue
-            finally:
-                archive.close()
-    return None
-
-
-def missing_blobs(client: RegistryClient, repository: str, wanted: str, known: dict[str, bool]) -> list[str]:
-    """Digests that the manifest names and whose last byte cannot be read; of an index, this machine's part counts."""
-    manifest = client.manifest(repository, wanted)
-    if manifest is None:
-        return [wanted]
-    missing = []
-    for digest in manifest.blobs():
-        if digest not in known:
-            known[digest] = client.readable(repository, digest)
-        missing += [] if known[digest] else [digest]
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    children = manifest.data().get("manifests", [])
-    for child in children:
-        architecture = (child.get("platform") or {}).get("architecture", machine)
-        if architecture in (machine, "unknown") and not (architecture == "unknown" and len(children) > 1):
-            missing += missing_blobs(client, repository, child["digest"], known)
-    return missing
 
 
 def image_fact(client: RegistryClient, reference: Reference, known: dict[str, bool]) -> dict[str, Any]:
@@ -162,7 +120,7 @@ def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime)
     except RegistryError as error:
         facts["ping_error"] = str(error)
     users = needed.users([*pods, *workloads])
-    have = in_containerd(commands, settings.binary)
+    have = sources.whole_in_containerd(commands, settings.binary)
     known: dict[str, bool] = {}
     for image in sorted({*users, *(one["image"] for one in facts["failing"])}):
         reference = parse(image)
@@ -171,7 +129,13 @@ def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime)
             fact["local"] = True
             if not facts["ping_error"]:
                 fact.update(image_fact(client, reference, known))
-            fact["available"] = source_of(reference, have, settings) if broken(fact) else ""
+            if broken(fact):
+                lost = fact.get("missing_blobs", []) if fact.get("manifest") else []
+                fact["available"] = sources.source_of(
+                    reference, have, settings.archives, lost, settings.content
+                )
+            else:
+                fact["available"] = ""
         facts["images"][image] = fact
     client.close()
     return facts
@@ -180,10 +144,3 @@ def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime)
 def broken(fact: dict[str, Any]) -> bool:
     """The registry lacks something of an image."""
     return fact.get("manifest") is False or bool(fact.get("missing_blobs")) or "error" in fact
-
-
-def source_of(reference: Reference, have: set[str], settings: Settings) -> str:
-    """Where a lost image can come from: `containerd`, the path of a tar file, or an empty string."""
-    if reference.name in have:
-        return "containerd"
-    return archive_with(reference, settings.archives) or ""

@@ -10,7 +10,7 @@ import os
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,17 +58,20 @@ def plan(
     digests: Mapping[str, Optional[str]],
     loaded: Mapping[str, Mapping[str, str]],
     sources: Mapping[str, str],
+    incomplete: Collection[str] = (),
 ) -> list[Action]:
-    """Push what is missing, differs from what was loaded, or comes from another tar than before.
+    """Push what is missing or lacks blobs, differs from what was loaded, or comes from another tar than before.
 
     digests: ref to the manifest digest that the registry has. loaded: ref to `digest` and `source` of the last push.
-    sources: ref to what identifies the tar now (its pin, else its size and time).
+    sources: ref to what identifies the tar now (its pin, else its size and time). incomplete: refs with unreadable blobs.
     """
     actions = []
     for image in images:
         known, digest = loaded.get(image.ref), digests.get(image.ref)
         if digest is None:
             why = "not in the registry"
+        elif image.ref in incomplete:
+            why = "the registry cannot serve all of its blobs"
         elif known is None:
             why = "in the registry, but not known to come from this file"
         elif known.get("digest") != digest:

@@ -52,8 +52,9 @@ def plan(facts: dict[str, Any], *, retry_pods: bool = True, restart_k3s: bool = 
     if "push_image" in kinds:
         for image, verdict in sorted(found.items()):
             if verdict.automatic == "push_image":
-                source = facts["images"][image]["available"]
-                actions.append(Action("push_image", image, verdict.why, params={"source": source}))
+                about = facts["images"][image]
+                params = {"source": about["available"], "blobs": about.get("missing_blobs", [])}
+                actions.append(Action("push_image", image, verdict.why, params=params))
     if retry_pods:
         actions += retries(facts, found)
     return actions

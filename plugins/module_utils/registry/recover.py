@@ -17,7 +17,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.evidence import Bundle
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import Context, run
-from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, plan, service
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, plan, service, sources
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.archive import Archive, push
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
     RegistryClient,
@@ -28,7 +28,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry.facts import
     observe,
     read_registries,
 )
-from ansible_collections.holdfast.k3s.plugins.module_utils.registry.refs import parse
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.refs import Reference, parse
 
 SETTLE_SECONDS = 90.0
 
@@ -129,26 +129,19 @@ class Recovery:
             self.clock.sleep(0.5)
 
     def push_image(self, action: Action) -> dict[str, Any]:
-        """Put a lost image back from containerd's own store or from a tar file."""
+        """Put a lost image back: from containerd, from a tar file, or blob by blob."""
         reference = parse(action.target)
         if reference is None or not reference.tag:
             raise Refused("only an image with a tag can be pushed again", field="image", value=action.target)
         source = action.params["source"]
+        if source == sources.BLOBS:
+            return {"from": source, "bytes": self.push_blobs(reference, action.params["blobs"])}
         with tempfile.TemporaryDirectory(prefix="holdfast-", dir="/var/tmp") as folder:
             path = source
-            if source == "containerd":
+            if source == sources.CONTAINERD:
                 path = f"{folder}/image.tar"
-                argv = [
-                    self.settings.binary,
-                    "ctr",
-                    "--namespace",
-                    "k8s.io",
-                    "images",
-                    "export",
-                    path,
-                    reference.name,
-                ]
-                self.commands.run(argv, timeout=600)
+                ctr = [self.settings.binary, "ctr", "--namespace", "k8s.io"]
+                self.commands.run([*ctr, "images", "export", path, reference.name], timeout=600)
             archive = Archive(path)
             try:
                 image = archive.image(f"{reference.registry}/{reference.repository}:{reference.tag}")
@@ -156,6 +149,24 @@ class Recovery:
             finally:
                 archive.close()
         return {"from": source, "bytes": sent, "digest": image.digest}
+
+    def push_blobs(self, reference: Reference, digests: list[str]) -> int:
+        """Upload single blobs of an image whose manifest the registry still has; returns the number of bytes sent."""
+        client, sent = self.client(), 0
+        manifest = client.manifest(reference.repository, reference.wanted)
+        children = {one["digest"]: one for one in manifest.data().get("manifests", [])} if manifest else {}
+        for digest in digests:
+            path = sources.blob_file(self.settings.content, digest)
+            size = path.stat().st_size
+            if digest in children:
+                media_type = children[digest]["mediaType"]
+                client.put_manifest(reference.repository, digest, media_type, path.read_bytes())
+                sent += size
+                continue
+            with path.open("rb") as stream:
+                sent += size if client.upload_blob(reference.repository, digest, stream, size) else 0
+        client.close()
+        return sent
 
     def retry_pod(self, action: Action) -> dict[str, Any]:
         """Delete exactly the pod that was looked at; its owner makes a new one without the back-off."""

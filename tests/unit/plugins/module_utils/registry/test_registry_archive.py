@@ -16,10 +16,10 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry import loadi
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.archive import (
     OCI_MANIFEST,
     Archive,
-    missing_blobs,
     push,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import Manifest
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.whole import missing_blobs
 
 LAYERS = [b"layer one" * 100, b"layer two"]
 
@@ -97,8 +97,8 @@ class Registry:
     def manifest(self, _repository: str, reference: str) -> Manifest | None:
         return self.manifests.get(reference)
 
-    def blob_size(self, _repository: str, digest: str) -> int | None:
-        return len(self.blobs[digest]) if digest in self.blobs else None
+    def readable(self, _repository: str, digest: str) -> bool:
+        return digest in self.blobs
 
 
 def test_a_docker_archive_is_pushed_and_the_second_push_sends_nothing(tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_a_docker_archive_is_pushed_and_the_second_push_sends_nothing(tmp_path: 
     sent = push(tar, image, registry, "lab/x", "1")
     assert sent is not None and sent >= sum(map(len, LAYERS))
     assert push(tar, image, registry, "lab/x", "1") == 0
-    assert missing_blobs(registry, "lab/x", "1") == []
+    assert missing_blobs(registry, "lab/x", "1", {}) == []
     del registry.blobs[sha(LAYERS[1])]
-    assert missing_blobs(registry, "lab/x", "1") == [sha(LAYERS[1])]
-    assert missing_blobs(registry, "lab/x", "2") == ["2"]
+    assert missing_blobs(registry, "lab/x", "1", {}) == [sha(LAYERS[1])]
+    assert missing_blobs(registry, "lab/x", "2", {}) == ["2"]
 
 
 def test_a_layout_gives_the_manifest_of_the_architecture_unchanged(tmp_path: Path) -> None:
@@ -152,6 +152,8 @@ def test_which_images_are_pushed() -> None:
     for digests, loaded, source, why in table:
         found = loading.plan(images, digests, loaded, {ref: source})
         assert (why in found[0].why) if why else not found
+    torn = loading.plan(images, {ref: "d"}, known, {ref: "s"}, {ref})
+    assert "cannot serve all of its blobs" in torn[0].why
     with pytest.raises(HoldfastError, match="tag"):
         loading.wanted([{"ref": "Not Valid", "src": "/x"}])
 
