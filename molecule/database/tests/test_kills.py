@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
-from database import DATABASE, ENVIRONMENT, NAMESPACE, ROOT, Database, module_argv, run_module, wait_for
+from database import DATABASE, NAMESPACE, ROOT, Database, module_argv, run_module, wait_for
 
+from lab import controller
 from lab.errors import LabError
 from lab.host import LabHost
 
@@ -38,7 +39,7 @@ VICTIMS = {
 }
 CASES = list(itertools.product(STEPS, VICTIMS))
 CHOSEN = CASES if FULL else random.Random(SEED).sample(CASES, 3)
-MARKER = "/run/holdfast-kill-marker"
+MARKER = "/var/tmp/holdfast-kill-marker"  # outlives a power cut
 MARK = "not_in_the_backup"  # a table that tells the live database from a restored one
 
 # Wait until a job of this run says that it has come to a step, then kill in the same breath.
@@ -108,7 +109,7 @@ def test_the_database_is_whole_whatever_is_killed(
     process = subprocess.Popen(
         module_argv("pg_restore", {"safety": "require" if step == "safety" else "skip"}, False),
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env=controller.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -60,7 +60,7 @@ stringData: {{AWS_ACCESS_KEY_ID: {ACCESS}, AWS_SECRET_ACCESS_KEY: {SECRET}}}
 @pytest.fixture(scope="module")
 def place(host: LabHost, database: Database) -> Iterator[None]:
     """The S3 server; afterwards the backup is as the inventory describes it again."""
-    load = 'curl -fsS "$1/images/offsite.tar" | /usr/local/bin/k3s ctr -n k8s.io images import -'
+    load = 'curl -fsS "$1/images/offsite.tar" | /usr/local/bin/k3s ctr images import -'
     host.sudo(["sh", "-c", load, "sh", mirror.url()], timeout=300)
     host.sudo([*KUBECTL, "create", "namespace", SPACE], check=False)
     host.sudo([*KUBECTL, "apply", "-f", "-"], stdin=PLACE.encode())

@@ -20,7 +20,11 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import
     unreachable,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Result
-from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import CommandError, HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
+    CommandError,
+    ConnectionEnded,
+    HoldfastError,
+)
 
 # Only the fifth version can say "end of input"; servers speak it since Kubernetes 1.30.
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -71,11 +75,11 @@ def execute(
 
 
 def exit_code(status: bytes, argv: list[str]) -> int:
-    """The exit code of a status message; CommandError when the connection ended without one."""
+    """The exit code of a status message; ConnectionEnded when there is none."""
     try:
         message = json.loads(status)
     except ValueError:
-        raise CommandError(f"the connection ended before {argv[0]} did") from None
+        raise ConnectionEnded(f"the connection ended before {argv[0]} did") from None
     if message.get("status") == "Success":
         return 0
     for cause in (message.get("details") or {}).get("causes") or []:

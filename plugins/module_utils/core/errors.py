@@ -50,3 +50,7 @@ class CommandError(HoldfastError):
     def __init__(self, msg: str, *, result: Any = None, fix: Optional[str] = None) -> None:
         super().__init__(msg, fix=fix)
         self.result = result
+
+
+class ConnectionEnded(CommandError):
+    """The connection to a command ended before the command did: nobody knows what became of it."""

@@ -89,14 +89,22 @@ def _mark(path: Path) -> Optional[dict[str, Any]]:
     return loaded if isinstance(loaded, dict) else None
 
 
+def regular(backups: Sequence[Backup]) -> list[Backup]:
+    """Those of a schedule or of a person. Safety backups hold what a restore replaced, which may be the very damage."""
+    return [backup for backup in backups if backup.manifest.get("reason") != "safety"]
+
+
 def choose(backups: Sequence[Backup], wanted: str) -> Backup:
-    """A backup by wish: "latest", "latest verified", a name, or a time (the newest one not after it)."""
+    """A backup by wish: "latest", "latest verified", a name, or a time (the newest one not after it).
+
+    A safety backup is chosen by name or time only.
+    """
     if not backups:
         raise Refused("there is no backup of this database", fix="run playbook backup, or check 'database'")
     if wanted == "latest":
-        return backups[0]
+        return (regular(backups) or backups)[0]
     if wanted in ("latest verified", "verified"):
-        proven = [backup for backup in backups if backup.verified_at]
+        proven = [backup for backup in regular(backups) if backup.verified_at]
         if not proven:
             raise Refused(
                 "no backup of this database has been verified",

@@ -35,10 +35,11 @@ def read(
     healthy = True
     for each in [database] if database else databases:
         found, broken = backups.read(where, each)
-        proven = next((backup for backup in found if backup.verified_at), None)
+        regular = backups.regular(found)
+        proven = next((backup for backup in regular if backup.verified_at), None)
         age = backups.age_hours(proven, now)
-        chosen = _choose(found, wanted)
-        good = age is not None and age <= rpo and not (found and found[0].unproven)
+        chosen = backups.choose(found, wanted or "latest") if found or wanted else None
+        good = age is not None and age <= rpo and not (regular and regular[0].unproven)
         healthy = healthy and good
         result["databases"].append(
             {
@@ -55,12 +56,6 @@ def read(
         )
     result.update(rpo_hours=rpo, healthy=healthy)
     return result
-
-
-def _choose(found: list[backups.Backup], wanted: str) -> Optional[backups.Backup]:
-    if wanted:
-        return backups.choose(found, wanted)
-    return found[0] if found else None
 
 
 def _whereabouts(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -12,7 +13,14 @@ from typing import Any, Optional
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.predicates import pod_ready
-from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import CommandError, HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Result
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
+    CommandError,
+    ConnectionEnded,
+    HoldfastError,
+)
+
+ATTEMPTS = 3
 
 _DATABASES = """
 SELECT coalesce(json_agg(json_build_object('name', datname, 'open', datallowconn, 'bytes', pg_database_size(oid),
@@ -56,7 +64,10 @@ class Psql:
     def ask(
         self, database: str, sql: str, variables: Optional[Mapping[str, str]] = None, timeout: float = 60
     ) -> str:
-        """What the SQL prints, unaligned. The database's name travels in the environment: no character in it matters."""
+        """What a query prints, unaligned. The database's name travels in the environment: no character in it matters.
+
+        For queries that change nothing: one whose connection breaks is asked again.
+        """
         argv = [
             "env",
             f"PGDATABASE={database}",
@@ -69,12 +80,20 @@ class Psql:
         argv += ["-v", "ON_ERROR_STOP=1", "-U", self.user]
         for key, value in (variables or {}).items():
             argv += ["-v", f"{key}={value}"]
-        done = self.client.exec(self.namespace, self.pod, argv, stdin=sql.encode("utf-8"), timeout=timeout)
+        done = self._exec(argv, sql.encode("utf-8"), timeout)
         if done.rc != 0:
             raise HoldfastError(
                 f"psql in pod {self.pod}: {done.err.strip().splitlines()[-1] if done.err.strip() else done.rc}"
             )
         return done.out.strip()
+
+    def _exec(self, argv: list[str], sql: bytes, timeout: float) -> Result:
+        for _attempt in range(ATTEMPTS - 1):
+            try:
+                return self.client.exec(self.namespace, self.pod, argv, stdin=sql, timeout=timeout)
+            except ConnectionEnded:
+                time.sleep(1)
+        return self.client.exec(self.namespace, self.pod, argv, stdin=sql, timeout=timeout)
 
 
 def pod_of(client: Client, namespace: str, host: str) -> str:

@@ -23,6 +23,16 @@ def read(namespace: str, name: str, directory: str = DIRECTORY) -> Optional[dict
     return found if isinstance(found, dict) else None
 
 
+def every(directory: str = DIRECTORY) -> list[dict[str, Any]]:
+    """All pointers of this host that can be read, by name."""
+    found = []
+    for path in sorted(Path(directory).glob("*.*.json")):
+        namespace, _dot, name = path.stem.partition(".")
+        known = read(namespace, name, directory)
+        found += [] if known is None else [known]
+    return found
+
+
 def write(
     namespace: str,
     name: str,

@@ -37,8 +37,9 @@ class Target:
     running: Optional[dict[str, Any]] = None
 
     def newest(self) -> list[backups.Backup]:
-        """The newest backup of each database that has one."""
-        return [self.found[db][0] for db in self.databases if self.found.get(db)]
+        """The newest regular backup of each database that has one."""
+        found = {db: backups.regular(self.found.get(db) or []) for db in self.databases}
+        return [found[db][0] for db in self.databases if found[db]]
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,8 @@ def prove(
         return only_if_unverified and bool(newest) and all(found.verified_at for found in newest)
 
     def verify(after: Target) -> tuple[bool, dict[str, Any]]:
-        chosen = [
-            found
-            for database in after.databases
-            for found in after.found.get(database, [])
-            if (found.name == backup if backup else found is after.found[database][0])
-        ]
+        listed = [found for database in after.databases for found in after.found.get(database, [])]
+        chosen = [found for found in listed if found.name == backup] if backup else after.newest()
         proven = bool(chosen) and all(found.verified_at for found in chosen)
         return proven or after.volume is None, {"backups": [found.as_dict() for found in chosen]}
 

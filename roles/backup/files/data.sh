@@ -25,26 +25,47 @@ trap 'fail 1 "stopped by a signal"' TERM INT HUP
 
 said() { tail -n 2 "$WORK/said" | tr '\n' ' '; }
 
+# patiently COMMAND…: a NetworkPolicy reaches a new pod some seconds late, and a server may be starting.
+patiently() {
+    tries=${CONNECT_TRIES:-20}
+    until "$@"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        sleep 2
+    done
+}
+
 # Each capture_KIND writes into $WORK/dump and sets COUNT, the number of things in it; each proof_KIND reads it back.
+redis_size() {
+    redis-cli -h "$HOST" -p "${PORT:-6379}" DBSIZE >"$WORK/said" 2>&1
+    COUNT=$(sed -n 's/^\(([a-z]*) \)\{0,1\}\([0-9][0-9]*\)$/\2/p' "$WORK/said")
+    [ -n "$COUNT" ]
+}
 capture_redis() {
     export REDISCLI_AUTH="${PASSWORD:-}"
     [ -n "$REDISCLI_AUTH" ] || unset REDISCLI_AUTH
-    COUNT=$(redis-cli -h "$HOST" -p "${PORT:-6379}" DBSIZE 2>"$WORK/said" | tr -cd '0-9')
-    [ -n "$COUNT" ] || fail 1 "redis at $HOST does not answer: $(said)"
+    patiently redis_size || fail 1 "redis at $HOST does not answer: $(said)"
     redis-cli -h "$HOST" -p "${PORT:-6379}" --rdb "$WORK/dump/dump.rdb" >"$WORK/said" 2>&1 || fail 1 "redis did not hand its data over: $(said)"
 }
 proof_redis() { redis-check-rdb "$WORK/dump/dump.rdb" >"$WORK/said" 2>&1; }
 
 # Every RabbitMQ image has Erlang, and not every one has an HTTP client.
 capture_rabbitmq() {
-    export HOST PORT="${PORT:-15672}" USER PASSWORD OUT="$WORK/dump/definitions.json"
+    export HOST PORT="${PORT:-15672}" USER PASSWORD OUT="$WORK/dump/definitions.json" TRIES="${CONNECT_TRIES:-20}"
     # shellcheck disable=SC2016
     erl -noinput -boot start_clean -eval '
         inets:start(),
         Get = fun(K) -> os:getenv(K) end,
         Login = base64:encode_to_string(Get("USER") ++ ":" ++ Get("PASSWORD")),
         Url = "http://" ++ Get("HOST") ++ ":" ++ Get("PORT") ++ "/api/definitions",
-        case httpc:request(get, {Url, [{"authorization", "Basic " ++ Login}]}, [{timeout, 60000}], [{body_format, binary}]) of
+        Ask = fun() -> httpc:request(get, {Url, [{"authorization", "Basic " ++ Login}]}, [{timeout, 60000}], [{body_format, binary}]) end,
+        Patiently = fun(Again, Tries) ->
+            case Ask() of
+                {error, _} when Tries > 1 -> timer:sleep(2000), Again(Again, Tries - 1);
+                Answer -> Answer
+            end
+        end,
+        case Patiently(Patiently, list_to_integer(Get("TRIES"))) of
             {ok, {{_, 200, _}, _, Body}} -> ok = file:write_file(Get("OUT"), Body), halt(0);
             {ok, {{_, Code, _}, _, _}} -> io:format("HTTP ~p~n", [Code]), halt(1);
             {error, Why} -> io:format("~p~n", [element(1, Why)]), halt(1)

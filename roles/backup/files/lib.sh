@@ -115,8 +115,15 @@ list_backups() {
     done | sort -r
 }
 
+# Those of a schedule or of a person, newest first: a safety backup holds what a restore replaced, which may be the damage.
+regular_backups() {
+    list_backups "$1" | while read -r listed; do
+        [ "$(manifest_text "$1/$listed/manifest.json" reason)" = safety ] || echo "$listed"
+    done
+}
+
 newest_verified() {
-    for name in $(list_backups "$1"); do
+    for name in $(regular_backups "$1"); do
         if [ -f "$1/$name/VERIFIED.json" ]; then
             printf '%s' "$name"
             return 0

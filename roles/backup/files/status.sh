@@ -14,7 +14,7 @@ epoch() {
     date -u -d "$stamp" +%s 2>/dev/null || echo 0
 }
 
-newest=$(list_backups "$home" | head -n 1)
+newest=$(regular_backups "$home" | head -n 1)
 verified=$(newest_verified "$home")
 count=$(list_backups "$home" | wc -l | tr -d ' ')
 newest_at=0 verified_at=0 rows=0

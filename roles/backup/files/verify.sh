@@ -127,7 +127,7 @@ indexes() {
 verify() {
     database=$1 began=$(seconds) rows=0 noticed=0 amcheck=no
     home="$BACKUPS/$(safe_name "$database")"
-    name=${BACKUP:-$(list_backups "$home" | head -n 1)}
+    name=${BACKUP:-$(regular_backups "$home" | head -n 1)}
     [ -n "$name" ] || fail 65 "there is no backup of $database to verify"
     from="$home/$name"
     [ -d "$from" ] || fail 65 "there is no backup $name of $database on the volume"

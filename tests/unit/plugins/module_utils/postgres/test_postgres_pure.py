@@ -120,6 +120,16 @@ def test_settings_that_cannot_work_name_the_field(change: dict[str, Any], field:
     assert caught.value.field == field
 
 
+def test_what_a_restore_replaced_is_chosen_by_name_or_time_only() -> None:
+    damage, good = backup("20261122T020000Z", "then", reason="safety"), backup("20261121T020000Z", "then")
+    for wanted in ("latest", "latest verified"):
+        assert backups.choose([damage, good], wanted) is good
+    for wanted in ("20261122T020000Z", "2026-11-22T02:00"):
+        assert backups.choose([damage, good], wanted) is damage
+    with pytest.raises(Refused):
+        backups.choose([damage], "latest verified")
+
+
 def test_choosing_a_backup() -> None:
     found = [
         backup("20261122T020000Z"),
