@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import release
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.expects import expectations
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.plain import plain
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.render import PHASES
 
 INTERNAL = (
     "name",
@@ -56,12 +57,16 @@ class ActionModule(ActionBase):
                 "msg": f"{message} Fix: use role app, which delivers that way.",
             }
         options = {key: value for key, value in options.items() if key not in INTERNAL}
+        steps = rendered.steps
+        if options.get("until") == "data":
+            steps = [step for step in steps if PHASES.index(step.phase) <= PHASES.index(options["until"])]
+            options["prune"] = False
         options.update(
             name=rendered.name,
             namespace=rendered.namespace,
             objects=[
                 {"phase": step.phase, "order": step.order, "timeout": step.timeout, "manifest": step.manifest}
-                for step in rendered.steps
+                for step in steps
             ],
             secret_data=rendered.secret_data,
             secret_generate=rendered.secret_generate,

@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
-from ansible_collections.holdfast.k3s.plugins.module_utils.host.entries import build
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.entries import build, part
 
 
-def k3s_files(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """`files` and `secret_content` for the file_set module."""
+def k3s_files(inputs: Mapping[str, Any], only: Collection[str] = ()) -> dict[str, Any]:
+    """`files` and `secret_content` for the file_set module; `only` names the controls whose files are wanted."""
     try:
-        return build(inputs)
+        return part(inputs, only) if only else build(inputs)
     except HoldfastError as failure:
         raise AnsibleFilterError(str(failure)) from failure
 

@@ -42,6 +42,12 @@ options:
     description: Take over fields that another manager has set.
     type: bool
     default: false
+  until:
+    description:
+      - Stop after this phase. V(data) ends with ready data services, for a restore before anything uses them.
+      - Nothing is pruned then.
+    type: str
+    choices: [data]
   preflight:
     description: Check versions, classes, claims, Secrets, endpoints and capacity of the cluster first.
     type: bool
@@ -179,6 +185,7 @@ def main() -> None:
         "prune": {"type": "bool", "default": True},
         "prune_data": {"type": "bool", "default": False},
         "force_conflicts": {"type": "bool", "default": False},
+        "until": {"type": "str", "choices": ["data"]},
         "preflight": {"type": "bool", "default": True},
         "wait": {"type": "bool", "default": True},
         "deadline": {"type": "int", "default": 1800},

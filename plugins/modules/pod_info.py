@@ -105,6 +105,11 @@ workloads:
   returned: always
   type: list
   elements: dict
+survived:
+  description: Pods that run again after a container was killed for its memory within the hour, with cause, why and fix.
+  returned: always
+  type: list
+  elements: dict
 cut_lists:
   description: Full lengths of lists that O(list_limit) cut.
   returned: when a list was cut

@@ -36,11 +36,8 @@ def bare_host() -> Iterator[LabHost]:
 
 def converge(*arguments: str) -> tuple[float, int, list[tuple[str, float]]]:
     """Run site; return seconds, changed tasks and the slowest tasks."""
-    command = ["ansible-playbook", "holdfast.k3s.site", "--limit", SYSTEM, *arguments]
-    for inventory in (f"inventories/{SYSTEM}", "inventories/lab", ".lab/inventory"):
-        command += ["-i", inventory]
     began = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=controller.environment())
+    done = controller.playbook("holdfast.k3s.site", *arguments, limit=SYSTEM, system=SYSTEM)
     seconds = time.monotonic() - began
     recap = RECAP.search(done.stdout)
     assert done.returncode == 0 and recap, done.stdout[-4000:] + done.stderr[-1000:]

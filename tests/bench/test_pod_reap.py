@@ -7,7 +7,6 @@ Prints seconds and ratios. HOLDFAST_BENCH_PODS sets the number, HOLDFAST_SYSTEM 
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import controller
 from lab.host import LabHost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,10 +32,8 @@ def host() -> Iterator[LabHost]:
     subprocess.run([sys.executable, "-m", "lab", "up", "--name", SYSTEM], cwd=ROOT, check=True)
     found = LabHost.get(SYSTEM)
     if found.sudo([*KUBECTL, "get", "nodes"], check=False).rc:
-        command = ["ansible-playbook", "holdfast.k3s.site", "--tags", "k3s", "--limit", SYSTEM]
-        for inventory in (f"inventories/{SYSTEM}", "inventories/lab", ".lab/inventory"):
-            command += ["-i", inventory]
-        subprocess.run(command, cwd=ROOT, check=True)
+        done = controller.playbook("holdfast.k3s.site", "--tags", "k3s", limit=SYSTEM, system=SYSTEM)
+        done.check_returncode()
     found.sudo([*KUBECTL, "delete", "namespace", SPACE, "--ignore-not-found"], timeout=300)
     found.sudo([*KUBECTL, "create", "namespace", SPACE])
     yield found
@@ -72,19 +70,8 @@ def by_collection(host: LabHost) -> None:
 
 def by_us(host: LabHost) -> None:
     """The module through Ansible: connection, evidence, preconditions and verification included."""
-    options = json.dumps({"namespaces": [SPACE], "classes": ["unknown"], "unknown_grace": 0})
-    argv = [
-        "ansible",
-        "-i",
-        ".lab/inventory",
-        SYSTEM,
-        "--become",
-        "-m",
-        "holdfast.k3s.pod_reap",
-        "-a",
-        options,
-    ]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    options = {"namespaces": [SPACE], "classes": ["unknown"], "unknown_grace": 0}
+    done = controller.run(controller.module_argv("pod_reap", SYSTEM, options), 600)
     assert f'"done": {PODS}' in done.stdout and '"verified": true' in done.stdout, done.stdout[-2000:]
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +21,7 @@ from lab.host import LabHost
 ROOT = Path(__file__).resolve().parents[3]
 HOST = "examples"
 PATIENCE = 300
-INVENTORIES = ("inventories/lab", ".lab/inventory")
 KUBECTL = ["/usr/local/bin/k3s", "kubectl"]
-ENVIRONMENT = controller.environment()
 STOP = "/run/holdfast-stop-asking"
 # Asks until the file is there, over a new connection each time, and tells what did not answer 200.
 ASK = f"""
@@ -57,14 +53,11 @@ def until(what: str, check: Callable[[], Any], seconds: float = PATIENCE) -> Any
     raise AssertionError(f"{what}: not within {seconds:.0f} s, last: {last!r}")
 
 
-def play(variables: dict[str, Any], *arguments: str, inventories: Sequence[str] = INVENTORIES) -> int:
+def play(variables: dict[str, Any], *arguments: str, system: str | None = None) -> int:
     """Run site on the host; returns the number of changed tasks."""
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "holdfast.k3s.site", "--limit", HOST]
-    command += [word for inventory in inventories for word in ("-i", inventory)]
-    done = subprocess.run(
-        [*command, "-e", json.dumps(variables), *arguments],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=1800, check=False,
-    )  # fmt: skip
+    done = controller.playbook(
+        "holdfast.k3s.site", *arguments, limit=HOST, system=system, variables=variables
+    )
     found = re.search(rf"^{HOST}\s*:.*changed=(\d+)\s+unreachable=0\s+failed=0", done.stdout, re.MULTILINE)
     assert done.returncode == 0 and found, done.stdout[-6000:] + done.stderr[-2000:]
     return int(found.group(1))
@@ -107,7 +100,7 @@ class Turn:
             variables["app_values_overlay"] = (
                 "{{ __examples_lab | combine(__examples_more, recursive=true) }}"
             )
-        return play(variables, *arguments, inventories=(f"inventories/{system}", *INVENTORIES))
+        return play(variables, *arguments, system=system)
 
     def list(self, kind: str, *selector: str) -> list[dict[str, Any]]:
         """Every object of a kind in the namespace."""

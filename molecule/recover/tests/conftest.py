@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,55 +12,31 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "molecule/shared")]
 
-from lab import controller  # noqa: E402
+from as_operator import SYSTEM  # noqa: E402
+
+from lab.errors import LabError  # noqa: E402
 from lab.host import LabHost  # noqa: E402
 
-SYSTEM = os.environ.get("HOLDFAST_SYSTEM", "songnodes")
 SPACE = "holdfast-recover"
 KUBECTL = ["/usr/local/bin/k3s", "kubectl"]
 IMAGE = "docker.io/rancher/mirrored-library-busybox:1.37.0"
-ENVIRONMENT = controller.environment()
 
 
-def until(what: str, check: Callable[[], Any], seconds: float = 90) -> Any:
-    """The first truthy answer; AssertionError with the last one when the time is over."""
+def until(what: str, check: Callable[[], Any], seconds: float = 300) -> Any:
+    """The first truthy answer; AssertionError with the last one when the time is over. A host that is busy gets time."""
     end = time.monotonic() + seconds
     last: Any = None
     while time.monotonic() < end:
         try:
             last = check()
-        except Exception as failure:
+        except (LabError, AssertionError, ValueError, LookupError) as failure:
             last = failure
         if last and not isinstance(last, Exception):
             return last
         time.sleep(1)
     raise AssertionError(f"{what}: not within {seconds:.0f} s, last: {last}")
-
-
-def run_module(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
-    """One of our modules on the host; a failed one has `failed: true`."""
-    argv = [str(Path(sys.executable).parent / "ansible"), "-i", ".lab/inventory", SYSTEM, "--become"]
-    argv += ["-m", f"holdfast.k3s.{name}", "-a", json.dumps(options), *(["--check"] if check else [])]
-    done = subprocess.run(
-        argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
-    )
-    head, arrow, rest = done.stdout.partition("=> ")
-    assert arrow, f"no result: {done.stdout}\n{done.stderr}"
-    return {**json.JSONDecoder().raw_decode(rest)[0], "failed": "FAILED" in head or "UNREACHABLE" in head}
-
-
-def run_play(name: str, *arguments: str, **extra: Any) -> subprocess.CompletedProcess[str]:
-    """One of our playbooks with the system's inventories."""
-    argv = [str(Path(sys.executable).parent / "ansible-playbook"), f"holdfast.k3s.{name}", "--limit", SYSTEM]
-    for inventory in (f"inventories/{SYSTEM}", "inventories/lab", ".lab/inventory"):
-        if (ROOT / inventory).exists():
-            argv += ["-i", inventory]
-    argv += ["-e", json.dumps(extra), *arguments]
-    return subprocess.run(
-        argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=1200, check=False
-    )
 
 
 class Space:
@@ -106,6 +80,41 @@ def container(command: str, **more: Any) -> dict[str, Any]:
         "command": ["sh", "-c", command],
         **more,
     }
+
+
+def deployment(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """A Deployment of one pod."""
+    labels = {"app": name}
+    pod = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, **spec}}
+    wanted = {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": wanted}
+
+
+class Database:
+    """The application's database, asked without any of our code."""
+
+    namespace = "songnodes"
+
+    def __init__(self, host: LabHost) -> None:
+        self.host = host
+
+    def sql(self, text: str) -> str:
+        """What SQL prints; LabError while the database does not answer."""
+        argv = [*KUBECTL, "-n", self.namespace, "exec", "postgres-0", "--", "psql", "-X", "-q", "-At"]
+        argv += ["-v", "ON_ERROR_STOP=1", "-U", "musicdb_user", "-d", "musicdb", "-c", text]
+        return self.host.sudo(argv, timeout=60).out.strip()
+
+    def rows(self, table: str) -> int:
+        """Rows of a table."""
+        return int(self.sql(f"SELECT count(*) FROM {table}"))
+
+
+@pytest.fixture
+def database(host: LabHost) -> Database:
+    """The database, answering."""
+    found = Database(host)
+    until("the database answers", lambda: found.sql("SELECT 1"))
+    return found
 
 
 @pytest.fixture(scope="session")

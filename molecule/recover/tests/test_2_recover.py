@@ -3,53 +3,42 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import SYSTEM, Space, container, run_play, until
+from as_operator import SYSTEM, changed, report, run_module, run_play
+from conftest import KUBECTL, Database, Space, container, deployment, until
 
 from lab.host import LabHost
 
-REBOOT = {"incident_settle": 60, "incident_wait": 240}
-
-
-def changed(output: str) -> int:
-    """Number of changed tasks in a recap without failures."""
-    found = re.search(
-        rf"^{SYSTEM}\s*: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0", output, re.MULTILINE
-    )
-    assert found, output[-4000:]
-    return int(found.group(1))
+REBOOT = {"incident_settle": 60, "incident_wait": 300}
+# A small patience where nothing is expected to heal alone; everything else as the inventory has it.
+QUICK: dict[str, Any] = {"incident_settle": 3, "incident_wait": 60}
+CONFIG_FAULT = "/etc/rancher/k3s/config.yaml.d/zz-fault.yaml"
 
 
 def test_preview_recovery_report_and_nothing_left(space: Space) -> None:
     space.seed("failed=10", "evicted=5")
-    # A small patience for the pods in question; everything else as the inventory has it.
-    quick: dict[str, Any] = {"incident_namespaces": [Space.name], "incident_settle": 3, "incident_wait": 60}
+    quick = {**QUICK, "incident_namespaces": [Space.name]}
     plan = run_play("recover", "--check", **quick)
     assert changed(plan.stdout) >= 1 and "would do 15 x delete_pod" in plan.stdout, plan.stdout[-4000:]
     assert "plan only, nothing was touched" in plan.stdout and len(space.pods()) == 15
     done = run_play("recover", **quick)
     assert changed(done.stdout) == 1 and "verdict: healthy" in done.stdout, done.stdout[-4000:]
     assert space.pods() == []
-    page = re.search(r"page: (\S+/timeline\.html)", done.stdout)
-    evidence = re.search(r"evidence: (\S+-pod-reap)", done.stdout)
-    assert page and evidence
-    assert "<html" in space.host.sudo(["cat", page.group(1)]).out
-    assert "manifest.json" in space.host.sudo(["ls", evidence.group(1)]).out
+    told, page = report(space.host, done.stdout)
+    entry = next(one for one in told["entries"] if one["phase"] == "1 pods")
+    assert entry["state"] == "acted" and "15 x delete_pod" in entry["what"]
+    assert "manifest.json" in space.host.sudo(["ls", told["evidence"][0]]).out
+    assert page.count('<div class="bar"') == len(told["entries"]) >= 4, "the timeline is drawn"
+    assert not re.search(r"<script|<link|src=|href=|url\(|@import", page), "the page needs nothing else"
     assert changed(run_play("recover", **quick).stdout) == 0
 
 
 def test_what_cannot_be_healed_fails_with_a_clear_verdict(space: Space) -> None:
     spec = {"containers": [container("echo 'could not connect to server: db'; exit 1")]}
-    labels = {"app": "broken"}
-    deployment = {
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": spec},
-    }
-    space.apply(
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "broken"}, "spec": deployment}
-    )
+    space.apply(deployment("broken", spec))
     until(
         "it crashes",
         lambda: any(s["restartCount"] for p in space.pods() for s in p["status"]["containerStatuses"]),
@@ -59,20 +48,74 @@ def test_what_cannot_be_healed_fails_with_a_clear_verdict(space: Space) -> None:
     assert "cannot connect to something that it needs" in done.stdout or "exited with 1" in done.stdout
 
 
-def count_tracks(host: LabHost) -> int:
-    """Rows of the catalogue, asked of the database without any of our code."""
-    argv = ["/usr/local/bin/k3s", "kubectl", "-n", "songnodes", "exec", "postgres-0", "--"]
-    argv += ["psql", "-U", "musicdb_user", "-d", "musicdb", "-Atc", "SELECT count(*) FROM tracks"]
-    return int(host.sudo(argv, timeout=60).out)
+@pytest.fixture
+def wrong_token(host: LabHost) -> Iterator[LabHost]:
+    """k3s that refuses to start because of its token; as before afterwards."""
+    host.put(CONFIG_FAULT, b"token: not-the-right-one\n", 0o600)
+    host.sudo(["systemctl", "restart", "--no-block", "k3s"])
+    journal = ["journalctl", "-u", "k3s", "-b", "-n", "50", "-o", "cat", "--no-pager"]
+    until("the refusal", lambda: "encrypted with different token" in host.sudo(journal).out)
+    yield host
+    host.sudo(["rm", "--force", CONFIG_FAULT])
+    host.sudo(["systemctl", "restart", "--no-block", "k3s"])
+    until(
+        "the API answers", lambda: host.sudo([*KUBECTL, "get", "--raw", "/readyz"], check=False).out == "ok"
+    )
+
+
+def test_a_cause_for_a_person_ends_it_at_once_and_everything_is_said(wrong_token: LabHost) -> None:
+    done = run_play("recover", **REBOOT)
+    assert done.returncode != 0 and f"{SYSTEM} is down" in done.stdout, done.stdout[-4000:]
+    told, _page = report(wrong_token, done.stdout)
+    phases = [one["phase"] for one in told["entries"]]
+    assert phases == ["1 k3s", "1 registry", "1 look"], "one look, nothing waited for, nothing deleted"
+    first = told["reasons"][0]
+    assert first.startswith("TOKEN-MISMATCH") and "put the original token back" in first, told["reasons"]
+    assert len(told["reasons"]) > 1, "what else is seen is told too"
+    assert "not-the-right-one" not in done.stdout
+
+
+@pytest.fixture
+def counted(database: Database) -> Iterator[Database]:
+    """A table of our own with ten rows in the newest backup; without it, and backed up so, afterwards."""
+
+    def backup() -> None:
+        taken = run_module("pg_backup", namespace=Database.namespace)
+        assert not taken["failed"] and taken["verified"], taken
+
+    database.sql("CREATE TABLE holdfast_rows AS SELECT n FROM generate_series(1, 10) n")
+    try:
+        backup()
+        yield database
+    finally:
+        database.sql("DROP TABLE holdfast_rows")
+        backup()
+
+
+@pytest.mark.req("SN-31")
+def test_fewer_rows_than_the_newest_backup_is_down(counted: Database) -> None:
+    """Everything runs, and yet the host is down: only the manifest that was written with the backup tells."""
+    whole = run_play("recover", **QUICK)
+    assert changed(whole.stdout) == 0 and "no row is missing" in whole.stdout, whole.stdout[-4000:]
+    counted.sql("DELETE FROM holdfast_rows WHERE n > 6")
+    for play in ("recover", "recover_reboot"):
+        done = run_play(play, **QUICK)
+        assert done.returncode != 0 and f"{SYSTEM} is down" in done.stdout, done.stdout[-4000:]
+        assert "public.holdfast_rows has 6 instead of 10" in done.stdout
+    told, _page = report(counted.host, done.stdout)
+    assert told["verdict"] == "down" and "holdfast.k3s.restore" in str(told["entries"])
+    shrinking = run_play("recover", incident_rows_may_shrink=["musicdb.public.holdfast_*"], **QUICK)
+    assert "verdict: healthy" in shrinking.stdout, shrinking.stdout[-4000:]
 
 
 @pytest.mark.req("SN-09", "SN-29", "SN-30", "SN-31")
-def test_power_loss(host: LabHost) -> None:
-    before = until("the database answers", lambda: count_tracks(host) or None)
-    host.power_loss()
+@pytest.mark.parametrize("how", ["reboot", "power_loss"])
+def test_after_a_restart_of_the_machine(database: Database, how: str) -> None:
+    before = until("the database answers", lambda: database.rows("tracks"))
+    getattr(database.host, how)()
     done = run_play("recover_reboot", **REBOOT)
     assert "verdict: healthy" in done.stdout, done.stdout[-5000:]
-    assert f"{before} rows in musicdb.tracks" in done.stdout
-    assert count_tracks(host) == before
+    assert f"{before} rows in musicdb.tracks" in done.stdout and "no row is missing" in done.stdout
+    assert database.rows("tracks") == before
     again = run_play("recover_reboot", **REBOOT)
     assert changed(again.stdout) == 0 and "verdict: healthy" in again.stdout

@@ -18,6 +18,39 @@ print(base.execute("SELECT count(*) FROM kine WHERE instr(value, ?) > 0", (sys.a
 """
 
 
+# A flood of events about one object over eight connections: how many were taken and how many refused.
+FLOOD = """
+import collections, concurrent.futures, http.client, json, ssl
+tls = "/var/lib/rancher/k3s/server/tls"
+context = ssl.create_default_context(cafile=f"{tls}/server-ca.crt")
+context.load_cert_chain(f"{tls}/client-admin.crt", f"{tls}/client-admin.key")
+path, counts = "/api/v1/namespaces/default/events", collections.Counter()
+
+def connect():
+    return http.client.HTTPSConnection("127.0.0.1", 6443, timeout=60, context=context)
+
+def flood(worker):
+    connection = connect()
+    for number in range(200):
+        if counts[429]:
+            return
+        event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"flood-{worker}-{number}"},
+                 "reason": "Flood", "type": "Normal", "source": {"component": "flood"},
+                 "involvedObject": {"kind": "Pod", "name": "flood", "namespace": "default", "apiVersion": "v1"}}
+        connection.request("POST", path, body=json.dumps(event), headers={"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        counts[answer.status] += 1
+
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    list(pool.map(flood, range(8)))
+connection = connect()
+connection.request("DELETE", path + "?fieldSelector=source%3Dflood")
+connection.getresponse().read()
+print(json.dumps(counts))
+"""
+
+
 def mode(host: LabHost, pattern: str) -> set[str]:
     """Modes of the files that a shell pattern names."""
     return set(host.sudo(["sh", "-c", f"stat -c %a {pattern}"]).out.split())
@@ -98,6 +131,12 @@ def test_the_audit_log_knows_who_did_it_but_not_what_was_in_it(host: LabHost) ->
     assert host.sudo(["grep", "-cF", "canary-audit", log], check=False).out.strip() == "0"
     assert mode(host, log) == {"600"}
     assert mode(host, f"{DATA}/server/logs") == {"700"}
+
+
+def test_a_flood_of_events_is_cut_off(host: LabHost) -> None:
+    counts = json.loads(host.sudo(["python3", "-c", FLOOD], timeout=300).out)
+    assert counts.get("201", 0) >= 50, counts
+    assert counts.get("429", 0) >= 1, counts
 
 
 def test_network_policies_are_there(host: LabHost) -> None:

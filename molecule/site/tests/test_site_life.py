@@ -1,81 +1,79 @@
-"""The host's life after the first day: restarts exactly when needed, and a reboot that comes back by itself."""
+"""The host's life after the first day: nothing to do on a second, and an unclean or clean stop that it comes back from by itself."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
-from conftest import until
 
 from lab.host import LabHost
+from tests.scenario import Play, all_pods_ready, pid, until
 
 
-def pid(host: LabHost) -> str:
-    """Main process of k3s."""
-    return host.sudo(["systemctl", "show", "k3s", "--property=MainPID", "--value"]).out.strip()
-
-
-def rows(host: LabHost) -> int:
+def counted(host: LabHost) -> int:
     """Rows that the application counts in its database, asked through its Service."""
     service = host.kubectl(["-n", "songnodes", "get", "service", "rest-api"])
     address = f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}/count"
-    return int(json.loads(host.run(["curl", "-sSf", "--max-time", "10", address]).out)["rows"])
+    return int(json.loads(host.run(["curl", "-sSf", "--max-time", "30", address]).out)["rows"])
 
 
-def not_ready(host: LabHost) -> list[str]:
-    """Pods that should be ready and are not."""
-    found = []
-    for pod in host.kubectl(["get", "pods", "-A"])["items"]:
-        conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
-        if pod["status"]["phase"] != "Succeeded" and conditions.get("Ready") != "True":
-            found.append(f"{pod['metadata']['namespace']}/{pod['metadata']['name']} {pod['status']['phase']}")
-    return found
+def comes_back(host: LabHost, rows: int, boot: str) -> None:
+    """Without anybody's help: k3s, every pod, the application with the same rows, the registry."""
+    assert host.read("/proc/sys/kernel/random/boot_id") != boot, "the host was not restarted"
+    until("the application answers with its rows", lambda: counted(host) == rows, 480)
+    all_pods_ready(host, 480)
+    assert host.sudo(["systemctl", "is-active", "docker-registry"], check=False).out.strip() == "active"
+    until(
+        "the kubelet holds its shutdown inhibitor",
+        lambda: "kubelet" in host.sudo(["systemd-inhibit", "--list", "--no-legend", "--no-pager"]).out,
+    )
 
 
 @pytest.mark.req("BR-02", "BR-06")
 def test_the_application_answers_with_its_rows(host: LabHost) -> None:
-    assert rows(host) >= 50_000
-    assert until("all pods ready", lambda: not not_ready(host), 180)
+    assert until("the application answers", lambda: counted(host)) >= 50_000
+    all_pods_ready(host)
 
 
-def test_k3s_is_restarted_exactly_when_something_it_reads_changed(
-    host: LabHost, site: Callable[..., int]
+@pytest.mark.timeout(1800)
+def test_a_second_day_changes_nothing_and_the_summary_says_what_is_there(
+    host: LabHost, site: Callable[..., Play]
 ) -> None:
     before = pid(host)
-    assert site("--tags", "k3s") == 0
-    assert pid(host) == before, "nothing changed, nothing restarted"
-    assert site("--tags", "k3s", "-e", "k3s_harden_stale_cni=false") == 1
-    assert not host.exists("/etc/tmpfiles.d/k3s-stale-cni.conf"), "a control that is turned off is undone"
-    assert pid(host) == before, "k3s does not read that file"
-    assert site("--tags", "k3s", "-e", '{"k3s_tls_san": ["changed.example.net"]}') == 2
-    after = pid(host)
-    assert after != before, "the configuration changed"
-    assert site("--tags", "k3s") == 2
-    assert pid(host) != after, "and changed back"
-    assert site("--tags", "k3s") == 0
+    again = site()
+    assert again.changed == ()
+    assert pid(host) == before
+    node_port = host.kubectl(["-n", "songnodes", "get", "service", "rest-api"])["spec"]["ports"][0][
+        "nodePort"
+    ]
+    for line in (
+        r"node: songnodes Ready v\d",
+        r"pods ready: kube-system (\d+)/\1, songnodes (\d+)/\2",
+        r"registry: http://localhost:5000 with lab/postgres",
+        r"newest backup: musicdb \S+, \d+ rows, proved by a trial restore",
+        rf"application: http://[\d.]+:{node_port}/count answers, {counted(host)} rows",
+        r"not hardened here: sysctls: ",
+        r"try next:",
+    ):
+        assert re.search(line, again.words), f"{line} is not in the summary:\n{again.output[-4000:]}"
 
 
-def test_a_restart_by_hand_counts(host: LabHost, site: Callable[..., int]) -> None:
-    """Somebody changes a file and restarts k3s himself: what runs is what is on disk, so there is nothing to restart."""
-    drop_in = "/etc/systemd/system/k3s.service.d/50-by-hand.conf"
-    host.put(drop_in, b"[Service]\nEnvironment=BY_HAND=1\n")
-    host.sudo(["systemctl", "daemon-reload"])
-    host.sudo(["timeout", "100", "systemctl", "restart", "k3s"])
-    by_hand = pid(host)
-    assert site("--tags", "k3s") == 0
-    assert pid(host) == by_hand
-    host.sudo(["rm", drop_in])
-    assert site("--tags", "k3s") == 1
-    assert pid(host) != by_hand
-
-
+@pytest.mark.timeout(1800)
 @pytest.mark.req("SN-09", "SN-12", "SN-30", "SN-39")
 def test_a_reboot_comes_back_by_itself_with_the_same_rows(host: LabHost) -> None:
-    before = rows(host)
+    rows, boot = counted(host), host.read("/proc/sys/kernel/random/boot_id")
     host.reboot()
-    until("the application answers", lambda: rows(host) == before, 300)
-    until("all pods ready", lambda: not not_ready(host), 240)
-    catalogue = ["curl", "-sSf", "--max-time", "10", "http://localhost:5000/v2/_catalog"]
-    until("the registry serves", lambda: "lab/postgres" in host.run(catalogue).out, 120)
-    assert "kubelet" in host.sudo(["systemd-inhibit", "--list", "--no-legend", "--no-pager"]).out
+    comes_back(host, rows, boot)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.req("SN-09", "SN-12", "SN-30", "SN-39")
+def test_a_power_loss_comes_back_by_itself_with_the_same_rows(
+    host: LabHost, site: Callable[..., Play]
+) -> None:
+    rows, boot = counted(host), host.read("/proc/sys/kernel/random/boot_id")
+    host.power_loss()
+    comes_back(host, rows, boot)
+    assert site().changed == (), "nothing was lost, so there is nothing to do"

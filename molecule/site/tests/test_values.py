@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 
 from lab.host import LabHost
+from tests.scenario import ROOT
 
 sys.path.insert(0, str(ROOT / "tests/unit/plugins/module_utils/app"))
 NAMESPACE = "songnodes"

@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 MASK = "***"
+SHORT = 200
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _SENSITIVE_NAME = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|TOKEN|KEY|SECRET|CREDENTIAL", re.IGNORECASE)
@@ -62,6 +64,7 @@ _PATTERNS = (
 _MAYBE = re.compile(r"(?i)://|bearer|basic|passw|passphrase|token|secret|key|eyJ|K10")
 
 
+@lru_cache(maxsize=4096)
 def sensitive_name(name: str) -> bool:
     """Whether a variable of this name is taken for a secret."""
     return bool(_SENSITIVE_NAME.search(name))
@@ -78,6 +81,9 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     return text
 
 
+_short = lru_cache(maxsize=16384)(redact_text)
+
+
 def redact_object(obj: Any, secrets: Iterable[str] = ()) -> Any:
     """A copy of a JSON-like object without secrets: Secret data, sensitive variables, fields and arguments."""
     return _value(obj, tuple(secrets))
@@ -85,7 +91,8 @@ def redact_object(obj: Any, secrets: Iterable[str] = ()) -> Any:
 
 def _value(obj: Any, secrets: tuple[str, ...]) -> Any:
     if isinstance(obj, str):
-        return redact_text(obj, secrets)
+        # short ones are names and words that a thousand pods have in common
+        return _short(obj, secrets) if len(obj) < SHORT else redact_text(obj, secrets)
     if isinstance(obj, dict):
         return _mapping(obj, secrets)
     if isinstance(obj, (list, tuple)):
@@ -111,6 +118,7 @@ def _mapping(obj: dict[Any, Any], secrets: tuple[str, ...]) -> dict[Any, Any]:
     return copy
 
 
+@lru_cache(maxsize=4096)
 def _is_secret_field(key: Any) -> bool:
     if not isinstance(key, str):
         return False

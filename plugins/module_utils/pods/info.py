@@ -40,6 +40,8 @@ def info(params: dict[str, Any], *, client: Client, clock: Optional[Clock] = Non
     listed = [describe(pod, facts, wanted, logs.get(name(pod))) for pod in broken]
     listed.sort(key=lambda entry: (entry["namespace"], entry["name"]))
     workloads = blocked_workloads(facts, wanted)
+    shown = {name(pod) for pod in broken}
+    running = [pod for pod in facts.pods if selected(pod, facts.now, wanted) and name(pod) not in shown]
     result = {
         "changed": False,
         "total": sum(selected(pod, facts.now, wanted) for pod in facts.pods),
@@ -48,6 +50,7 @@ def info(params: dict[str, Any], *, client: Client, clock: Optional[Clock] = Non
         "causes": dict(Counter(entry["cause"] for entry in listed)),
         "pods": listed,
         "workloads": workloads,
+        "survived": [entry for pod in running for entry in survived(pod, facts)],
     }
     return shorten(result, params["list_limit"])
 
@@ -69,6 +72,23 @@ def is_broken(pod: Pod, facts: Facts, wanted: Options) -> bool:
     if finding is not None:
         return finding.kind != "completed"
     return not predicates.pod_settled(pod)[0]
+
+
+def survived(pod: Pod, facts: Facts) -> list[dict[str, Any]]:
+    """What a pod that runs again should still be told for: nothing, or that its memory did not suffice."""
+    reason = why.survived_oom(pod, facts)
+    if reason is None:
+        return []
+    namespace, pod_name = pod["metadata"].get("namespace"), pod["metadata"]["name"]
+    return [
+        {
+            "namespace": namespace,
+            "name": pod_name,
+            "cause": reason.cause,
+            "why": reason.text,
+            "fix": reason.fix,
+        }
+    ]
 
 
 def describe(pod: Pod, facts: Facts, wanted: Options, log: Optional[str] = None) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.pods.model import (
     uid,
 )
 
+OOM = "OOMKilled"
+KILLED = 137
 SIGNALS = {1: "SIGHUP", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
 EXIT_MEANING = {
     126: "the command is not executable",
@@ -69,6 +71,18 @@ def creation_failure(events: list[dict[str, Any]]) -> Optional[Why]:
     for event in reversed(events):
         if event.get("reason") == "FailedCreate":
             return Why(*why_messages.creation(str(event.get("message") or "")))
+    return None
+
+
+def survived_oom(pod: Pod, facts: Facts, within: float = 3600) -> Optional[Why]:
+    """Of a pod that runs again: that a container was killed for its memory in the last `within` seconds, else None."""
+    for _role, status in statuses(pod):
+        ended = (status.get("lastState") or {}).get("terminated") or {}
+        since = seconds_since(facts.now, ended.get("finishedAt"))
+        again = ended.get("reason") == OOM and "running" in (status.get("state") or {})
+        if again and since is not None and since <= within:
+            restarts = int(status.get("restartCount") or 0)
+            return _oom(pod, status, f" {since / 60:.0f} min ago, restarted {restarts} times, runs again")
     return None
 
 
@@ -153,13 +167,8 @@ def _exit(
 ) -> Why:
     name, restarts = status.get("name"), int(status.get("restartCount") or 0)
     times = f", restarted {restarts} times" if restarts else ""
-    if ended.get("reason") == "OOMKilled":
-        limit = _memory_limit(pod, str(name))
-        return Why(
-            "oom",
-            f"container {name} was killed for using more memory than its limit{f' of {limit}' if limit else ''}{times}",
-            "raise its memory limit in the inventory, or lower what it uses; then deploy",
-        )
+    if ended.get("reason") == OOM:
+        return _oom(pod, status, times)
     killed_by = _newest(events, "Killing")
     if "failed liveness probe" in killed_by or "failed startup probe" in killed_by:
         probe = "liveness" if "liveness" in killed_by else "startup"
@@ -170,6 +179,9 @@ def _exit(
             "see why the probe fails; give a slow starter a longer startup probe",
         )
     code = int(ended.get("exitCode") or 0)
+    if code == KILLED and _memory_limit(pod, str(name)):
+        # The runtime may see the end of the process before it hears of the kernel's kill; nobody else kills like this.
+        return _oom(pod, status, times, sure=False)
     meaning = EXIT_MEANING.get(code) or (
         f"ended by {SIGNALS.get(code - 128, f'signal {code - 128}')}" if code > 128 else ""
     )
@@ -178,6 +190,16 @@ def _exit(
     if told is not None:
         return Why(told[0], f"{text}: {told[1]}", told[2])
     return Why("exit", text, "read its previous log: the reason stands in its last lines")
+
+
+def _oom(pod: Pod, status: dict[str, Any], times: str, *, sure: bool = True) -> Why:
+    limit = _memory_limit(pod, str(status.get("name")))
+    return Why(
+        "oom",
+        f"container {status.get('name')} was killed{'' if sure else ' (137), most likely'} for using more memory than its limit"
+        f"{f' of {limit}' if limit else ''}{times}",
+        "raise its memory limit in the inventory, or lower what it uses; then deploy",
+    )
 
 
 def _pending(pod: Pod, facts: Facts, events: list[dict[str, Any]]) -> Optional[Why]:

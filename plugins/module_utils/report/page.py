@@ -16,16 +16,32 @@ h1 { font-size: 1.3rem; margin: 0; }
 .verdict { border-left: .4rem solid var(--ok); padding: .6rem 1rem; background: #8881; margin: 1rem 0; }
 .verdict.bad { border-color: var(--bad); }
 ol { list-style: none; padding: 0; }
-li { border-top: 1px solid var(--line); padding: .6rem 0; }
+ol > li { border-top: 1px solid var(--line); padding: .6rem 0; }
+.axis { display: flex; justify-content: space-between; font-size: .8rem; font-variant-numeric: tabular-nums; opacity: .7; }
+.key { font-size: .8rem; opacity: .8; }
+.key i { display: inline-block; width: .8rem; height: .6rem; border-radius: .2rem; margin: 0 .3rem 0 .9rem; }
 .head { display: flex; gap: 1rem; align-items: baseline; }
 .phase { font-weight: 600; min-width: 9rem; }
+.what { flex: 1; overflow-wrap: anywhere; }
 .time { font-variant-numeric: tabular-nums; opacity: .7; min-width: 9rem; text-align: right; }
-.track { height: .6rem; background: #8882; border-radius: .3rem; margin: .35rem 0; }
+.track { height: .6rem; border-radius: .3rem; margin: .35rem 0;
+  background: #8882 linear-gradient(90deg, var(--line) 1px, transparent 1px) 0 0 / 25% 100%; }
 .bar { height: 100%; border-radius: .3rem; background: var(--ok); min-width: 3px; }
 .acted .bar { background: var(--acted); } .waiting .bar { background: var(--waiting); } .bad .bar { background: var(--bad); }
 ul { margin: .2rem 0 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
 code { overflow-wrap: anywhere; }
 """
+
+
+KEY = "".join(
+    f'<i style="background: var(--{colour})"></i>{meaning}'
+    for colour, meaning in (
+        ("ok", "looked, well"),
+        ("acted", "acted"),
+        ("waiting", "to be done"),
+        ("bad", "not well"),
+    )
+)
 
 
 def html(timeline: Timeline) -> str:
@@ -35,6 +51,7 @@ def html(timeline: Timeline) -> str:
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in timeline.reasons)
     evidence = "".join(f"<p>Evidence: <code>{escape(path)}</code></p>" for path in timeline.evidence)
     rows = "\n".join(_row(entry, total) for entry in timeline.entries)
+    axis = "".join(f"<span>{total * quarter / 4:.0f} s</span>" for quarter in range(5))
     title = escape(f"{timeline.title} on {timeline.host}")
     return f"""<!doctype html>
 <html lang="en">
@@ -49,6 +66,8 @@ def html(timeline: Timeline) -> str:
 <p class="sub">{escape(timeline.started)}, {timeline.seconds:.0f} seconds in all</p>
 <div class="verdict{"" if good else " bad"}"><strong>{escape(timeline.verdict)}</strong><ul>{reasons}</ul></div>
 {evidence}
+<p class="key">{KEY}</p>
+<div class="axis">{axis}</div>
 <ol>
 {rows}
 </ol>
@@ -62,7 +81,7 @@ def _row(entry: Entry, total: float) -> str:
     details = "".join(f"<li>{escape(detail)}</li>" for detail in entry.details)
     return (
         f'<li class="{entry.state}"><div class="head"><span class="phase">{escape(entry.phase)}</span>'
-        f"<span>{escape(entry.what)}</span>"
+        f'<span class="what">{escape(entry.what)}</span>'
         f'<span class="time">+{entry.at:.1f} s, {entry.seconds:.1f} s</span></div>'
         f'<div class="track"><div class="bar" style="margin-left:{min(left, 99.5):.2f}%;width:{min(width, 100 - left):.2f}%"></div></div>'
         f"<ul>{details}</ul></li>"

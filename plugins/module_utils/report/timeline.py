@@ -76,6 +76,12 @@ def entry(phase: str, result: dict[str, Any], at: float, seconds: float) -> Entr
     if "healthy" in result:
         state = "ok" if result["healthy"] else "bad"
         return Entry(phase, at, seconds, state, _health(result), details)
+    if "broken" in result:
+        what = f"{result['broken']} of {result['total']} pods are broken"
+        return Entry(phase, at, seconds, "waiting" if result["broken"] else "ok", what, details)
+    if result.get("verified") is False:
+        found = ", ".join(str(one.get("id")) for one in result.get("findings") or [])
+        return Entry(phase, at, seconds, "bad", f"not well{': ' if found else ''}{found}", details)
     return Entry(phase, at, seconds, "ok", str(result.get("verdict") or "nothing to do"), details)
 
 
@@ -119,10 +125,17 @@ def _details(result: dict[str, Any]) -> tuple[str, ...]:
     lines: list[str] = []
     for finding in result.get("findings") or []:
         if finding.get("severity") in ("down", "degraded") or finding.get("needs_person"):
-            text = finding.get("text") or f"{finding.get('id')}: {finding.get('title')}"
+            told = " — ".join(str(finding[key]) for key in ("id", "title", "evidence") if finding.get(key))
+            text = finding.get("text") or told
             lines.append(f"{text}" + (f" → {finding['fix']}" if finding.get("fix") else ""))
             if finding.get("needs_person"):
                 lines.append(f"needs a person: {finding['needs_person']}")
+        lines.extend(f"plan: {step}" for step in finding.get("plan") or [])
+    lines.extend(
+        f"{pod.get('namespace')}/{pod.get('name')}: {pod.get('why')} → {pod.get('fix')}"
+        for pod in [*(result.get("pods") or []), *(result.get("survived") or [])]
+        if "why" in pod
+    )
     done = {(a.get("kind"), a.get("target")): a for a in result.get("actions") or []}
     for planned in result.get("plan") or []:
         action = done.get((planned.get("kind"), planned.get("target")), {})
@@ -144,6 +157,12 @@ def _details(result: dict[str, Any]) -> tuple[str, ...]:
         f"{row['rows']} rows in {row['database']}.{row['table']}, expected at least {row['min_rows']}"
         for row in (result.get("facts") or {}).get("rows") or []
         if "rows" in row
+    )
+    lines.extend(
+        f"{row['tables']} tables of {row['namespace']}/{row['database']} compared with backup {row['backup']}: "
+        + (f"{len(row['fewer'])} have fewer rows" if row["fewer"] else "no row is missing")
+        for row in (result.get("facts") or {}).get("backup_rows") or []
+        if "fewer" in row
     )
     lines = list(dict.fromkeys(lines))
     if len(lines) > MAX_DETAILS:
