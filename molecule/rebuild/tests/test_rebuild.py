@@ -74,6 +74,7 @@ def test_a_bare_host_becomes_what_the_lost_one_was(
     host: LabHost, elsewhere: str, offsite_image: dict[str, str], tmp_path: Path
 ) -> None:
     given = settings(elsewhere, offsite_image, tmp_path)
+    Database(host).sql("DROP TABLE IF EXISTS since_then")  # of a run that was interrupted
     host.sudo(
         ["/usr/local/bin/k3s", "kubectl", "apply", "-f", "-"], stdin=json.dumps(OFFSITE_SECRET).encode()
     )
