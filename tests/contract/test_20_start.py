@@ -178,6 +178,8 @@ def test_air_gap_images_are_there_and_pinned(k3s: K3s) -> None:
         assert by_tag[found[0]]["pinned"] is True
     listed = k3s.cli("ctr", "images", "ls").out
     assert "io.cattle.k3s.pinned=pinned" in listed
+    assert k3s.cli("ctr", "-n", "k8s.io", "images", "ls").out == listed
+    assert "rancher/" not in k3s.cli("ctr", "--namespace", "elsewhere", "images", "ls").out
 
 
 def test_add_ons(k3s: K3s) -> None:

@@ -49,23 +49,24 @@ func handOver(name string, args []string) error {
 		program = "k3s"
 	}
 	setDefaults(name, layout)
-	if name == "ctr" {
-		args = append([]string{"--address", paths.ContainerdSocket, "--namespace", "k8s.io"}, args...)
-	}
 	path := filepath.Join(directory, "bin", program)
 	return syscall.Exec(path, append([]string{name}, args...), os.Environ())
 }
 
-// setDefaults points the tools at this node, unless the environment says otherwise.
+// setDefaults points the tools at this node, unless the environment says otherwise; their own flags win over both.
 func setDefaults(name string, layout paths.Paths) {
 	switch name {
 	case "crictl":
-		if os.Getenv("CRI_CONFIG_FILE") == "" {
-			os.Setenv("CRI_CONFIG_FILE", layout.CrictlConfig)
-		}
+		setDefault("CRI_CONFIG_FILE", layout.CrictlConfig)
 	case "ctr":
-		if address := os.Getenv("CONTAINERD_ADDRESS"); address != "" {
-			return
-		}
+		setDefault("CONTAINERD_ADDRESS", paths.ContainerdSocket)
+		setDefault("CONTAINERD_NAMESPACE", "k8s.io")
+	}
+}
+
+// setDefault gives the environment a value where it has none.
+func setDefault(name, value string) {
+	if os.Getenv(name) == "" {
+		os.Setenv(name, value)
 	}
 }
