@@ -1,4 +1,4 @@
-"""Write docs/kills.md: what was killed at which step of a restore, and what came of it.   python tools/kill_table.py [--check]
+"""Write docs/kills.md: what was killed at which step of a restore or backup, and what came of it.   python tools/kill_table.py [--check]
 
 Observations come from build/kills.jsonl, which molecule/database writes (HOLDFAST_FULL=1: every step with every victim), and are
 kept in docs/kills.json, so that the page can be made without a lab. With --check nothing is written; exit status 1 when the page
@@ -17,12 +17,38 @@ PAGE, KEPT, FRESH = ROOT / "docs/kills.md", ROOT / "docs/kills.json", ROOT / "bu
 ORDER = [
     *(("prepare", step) for step in ("preflight", "safety", "create", "load", "verify", "analyze")),
     *(("swap", step) for step in ("preflight", "swap")),
+    *(("backup", step) for step in ("snapshot", "dump", "count", "check", "sync", "rename", "retention")),
 ]
 STATES = {
     "untouched": "the live database was as before",
     "swapped": "the restored database was live, whole",
     "closed": "closed for a moment; the next run (or the hourly clean-up) opened it",
+    "absent": "nothing that looks like a backup",
+    "whole": "a whole backup",
 }
+HEAD = """\
+# What was killed, and what was left
+
+```sh
+HOLDFAST_FULL=1 tools/molecule database && python tools/kill_table.py   # every step with every victim, on a lab host
+```
+
+At each step of a restore and of a backup one thing is killed with SIGKILL: the module on the host, the job's pod, every process of
+PostgreSQL, containerd, or the whole host (power cut). A job says each step as it begins, and the kill follows that line; `last step` is
+the last one that was said at all, which shows how far a job came or went on by itself.
+"""
+RESTORE = """
+## Restore
+
+Then the live database is compared with what it was (tables, rows, content), and the restore is run again: it completed and was verified in
+every row, with the content that the backup has.
+"""
+BACKUP = """
+## Backup
+
+Then every directory that looks like a backup is checked against its checksums, and the backup is run again: it made a whole backup in
+every row and left nothing half-done. The live database was the same before and after.
+"""
 
 
 def observed(check: bool) -> list[dict[str, Any]]:
@@ -35,32 +61,33 @@ def observed(check: bool) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda one: (ORDER.index((one["script"], one["step"])), one["victim"]))
 
 
-def page(rows: list[dict[str, Any]]) -> str:
-    """The page."""
+def table(rows: list[dict[str, Any]], then: str, resumed: str, anew: str) -> str:
+    """One table. then: heading of what was found after the kill. resumed, anew: what the next run did."""
     lines = [
-        "# What was killed, and what was left",
-        "",
-        "```sh",
-        "HOLDFAST_FULL=1 tools/molecule database && python tools/kill_table.py   # every step with every victim, on a lab host",
-        "```",
-        "",
-        "At each step of a restore one thing is killed with SIGKILL: the module on the host, the job's pod, every process of",
-        "PostgreSQL, containerd, or the whole host (power cut). A job says each step as it begins, and the kill follows that line;",
-        "`last step` is the last one that was said at all, which shows how far a job came or went on by itself. Then the live",
-        "database is compared with what it was (tables, rows, content), and the restore is run again: it completed and was verified",
-        "in every row, with the content that the backup has.",
-        "",
-        "| step | killed | last step | first run | live database then | next run | seconds in all |",
+        f"| step | killed | last step | first run | {then} | next run | seconds in all |",
         "| --- | --- | --- | --- | --- | --- | ---: |",
     ]
     for one in rows:
         first = "completed by itself" if one["first"] else "ended"
-        again = "went on where it stopped" if one["resumed"] else "restored anew"
         lines.append(
             f"| {one['script']}: {one['step']} | {one['victim']} | {one['last_step']} | {first} | {STATES[one['state']]} "
-            f"| {again}, verified | {one['seconds']} |"
+            f"| {resumed if one['resumed'] else anew}, verified | {one['seconds']} |"
         )
-    return "\n".join([*lines, ""])
+    return "\n".join(["", *lines, ""])
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """The page."""
+    backups = [one for one in rows if one["script"] == "backup"]
+    restores = [one for one in rows if one["script"] != "backup"]
+    parts = [
+        HEAD,
+        RESTORE,
+        table(restores, "live database then", "went on where it stopped", "restored anew"),
+        BACKUP,
+        table(backups, "left by the killed run", "followed the job", "backed up anew"),
+    ]
+    return "".join(parts)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""kill -9 of everything, at every step of a restore: the live database is whole each time, and the next run completes.
+"""kill -9 of everything, at every step of a restore and of a backup: nothing is lost, and the next run completes.
 
 Every step with every victim by HOLDFAST_FULL=1 (tools/kill_table.py makes docs/kills.md of what it saw); otherwise a few of them,
 others every day (HOLDFAST_SEED).
@@ -6,55 +6,23 @@ others every day (HOLDFAST_SEED).
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
-import random
-import signal
-import subprocess
-import time
+import shlex
 from collections.abc import Iterator
-from datetime import date
 
 import pytest
-from database import DATABASE, NAMESPACE, ROOT, Database, module_argv, run_module, wait_for
+from database import DATABASE, Database, run_module, wait_for
+from killing import FULL, RESULTS, Case, chosen, interrupt, note
 
-from lab import controller
 from lab.errors import LabError
 from lab.host import LabHost
 
-FULL = os.environ.get("HOLDFAST_FULL") == "1"
-SEED = os.environ.get("HOLDFAST_SEED") or date.today().isoformat()
-RESULTS = ROOT / "build" / "kills.jsonl"
-STEPS = [
-    *(("prepare", step) for step in ("preflight", "safety", "create", "load", "verify", "analyze")),
-    *(("swap", step) for step in ("preflight", "swap")),
-]
-VICTIMS = {
-    "module": "pkill -KILL -f '[A]nsiballZ_pg_restore'",
-    "job": f"/usr/local/bin/k3s kubectl -n {NAMESPACE} delete pods -l holdfast.dev/script=SCRIPT --field-selector status.phase=Running --grace-period=0 --force --wait=false",
-    "postgres": "pkill -KILL -x postgres",
-    "containerd": "pkill -KILL -x containerd",
-    "host": "true",  # the test cuts the power itself
+RESTORE = {
+    "prepare": ("preflight", "safety", "create", "load", "verify", "analyze"),
+    "swap": ("preflight", "swap"),
 }
-CASES = list(itertools.product(STEPS, VICTIMS))
-CHOSEN = CASES if FULL else random.Random(SEED).sample(CASES, 3)
-MARKER = "/var/tmp/holdfast-kill-marker"  # outlives a power cut
+BACKUP = {"backup": ("snapshot", "dump", "count", "check", "sync", "rename", "retention")}
 MARK = "not_in_the_backup"  # a table that tells the live database from a restored one
-
-# Wait until a job of this run says that it has come to a step, then kill in the same breath.
-WATCH = f"""
-for _ in $(seq 1 6000); do
-    logs=$(find /var/log/pods -name '*.log' -path "*-$1-*" -newer {MARKER})
-    if [ -n "$logs" ] && grep -qs '"step":"'"$2"'"' $logs; then
-        sh -c "$3" || true
-        exit 0
-    fi
-    sleep 0.05
-done
-exit 9
-"""
-LAST = f"find /var/log/pods -name '*.log' -path '*_postgres-backup-*' -newer {MARKER} -printf '%T@ %p\\n' | sort -n | tail -n 1 | cut -d' ' -f2 | xargs -r tail -n 1"
+WHOLE = "cd %s && for d in 2*Z; do (cd $d && test -s manifest.json && sha256sum -c --quiet SHA256SUMS) && echo $d; done"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,15 +41,6 @@ def _tidy(database: Database) -> Iterator[None]:
         database.sql(f'DROP DATABASE "{name}" WITH (FORCE)', "postgres")
 
 
-def last_step(host: LabHost) -> str:
-    """The last step that the jobs of this run spoke of."""
-    said = host.sudo(["sh", "-c", LAST], check=False).out
-    try:
-        return str(json.loads(said[said.index("{") :])["step"])
-    except (ValueError, KeyError):
-        return "?"
-
-
 def live_state(database: Database, good: str) -> str:
     """untouched | swapped | closed; anything else is damage."""
     try:
@@ -95,51 +54,43 @@ def live_state(database: Database, good: str) -> str:
 
 
 @pytest.mark.req("SN-41", "SN-42", "CAP-55", "BR-08")
-@pytest.mark.parametrize(
-    ("where", "victim"), CHOSEN, ids=[f"{where[0]}-{where[1]}-{victim}" for where, victim in CHOSEN]
-)
-def test_the_database_is_whole_whatever_is_killed(
-    database: Database, host: LabHost, where: tuple[str, str], victim: str
-) -> None:
-    script, step = where
+@pytest.mark.parametrize("case", chosen(RESTORE, 3), ids=str)
+def test_the_database_is_whole_whatever_is_killed(database: Database, host: LabHost, case: Case) -> None:
     good = database.content()
     database.sql(f"CREATE TABLE {MARK} (id int PRIMARY KEY)")
-    host.sudo(["touch", MARKER])
-    started = time.monotonic()
-    process = subprocess.Popen(
-        module_argv("pg_restore", {"safety": "require" if step == "safety" else "skip"}, False),
-        cwd=ROOT,
-        env=controller.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        command = VICTIMS[victim].replace("SCRIPT", script)
-        host.sudo(["sh", "-c", WATCH, "sh", script, step, command], timeout=400)
-        if victim == "host":
-            host.power_loss()
-        if victim in ("module", "host"):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=500)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    hit = last_step(host)
-    wait_for(database.ready, f"the database after {victim} was killed at {script}/{step}")
+    safety = "require" if case.step == "safety" else "skip"
+    first = interrupt(host, case, "pg_restore", {"safety": safety})
+    wait_for(database.ready, f"the database after {case}")
     state = live_state(database, good)
     again = run_module("pg_restore", safety="skip")
     assert not again["failed"] and again["verified"], again
     assert live_state(database, good) == "swapped"
-    row = {
-        "script": script,
-        "step": step,
-        "victim": victim,
-        "first": process.returncode == 0,
-        "last_step": hit,
-    }
-    row.update(state=state, resumed=bool(again["resumed"]), seconds=round(time.monotonic() - started))
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row) + "\n")
+    note(case, first, state, bool(again["resumed"]))
+
+
+def whole_backups(host: LabHost, directory: str) -> set[str]:
+    """Names of what looks like a backup; each has every file that its checksums name."""
+    names = set(host.sudo(["sh", "-c", f"cd {shlex.quote(directory)} && ls -d 2*Z"]).out.split())
+    good = set(host.sudo(["sh", "-c", WHOLE % shlex.quote(directory)], check=False).out.split())
+    assert names == good, f"these look like backups and are not whole: {names - good}"
+    return names
+
+
+@pytest.mark.req("SN-48", "CAP-52", "CAP-53")
+@pytest.mark.parametrize("case", chosen(BACKUP, 2), ids=str)
+def test_what_looks_like_a_backup_is_one_whatever_is_killed(
+    database: Database, host: LabHost, case: Case
+) -> None:
+    good = database.content()
+    directory = f"{run_module('pg_backup_info')['volume']}/{DATABASE}"
+    before = whole_backups(host, directory)
+    first = interrupt(host, case, "pg_backup", {})
+    wait_for(database.ready, f"the database after {case}")
+    left = whole_backups(host, directory) - before
+    again = run_module("pg_backup")
+    assert not again["failed"] and again["verified"], again
+    assert whole_backups(host, directory) - before, "the next run made no backup"
+    assert host.sudo(["sh", "-c", f"ls -d {shlex.quote(directory)}/.tmp-*"], check=False).out == ""
+    assert database.content() == good
+    followed = any(action["kind"] == "follow" for action in again["actions"])
+    note(case, first, "whole" if left else "absent", followed)
