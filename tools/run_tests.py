@@ -2,8 +2,8 @@
 
     python tools/run_tests.py [--full] [--only NAME[,NAME…]] [--lanes N] [--list]
 
-The steps that need no lab host run one after the other; those that do run in lanes side by side, each lane with a family
-of hosts of its own. Exit status 0 when every step passed. Logs: build/logs/<step>.log (of a second attempt:
+The steps run in lanes side by side, each lane with a family of lab hosts of its own; a step waits for the one that it
+needs. Exit status 0 when every step passed. Logs: build/logs/<step>.log (of a second attempt:
 <step>.2.log).
 """
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -30,7 +30,7 @@ TAIL_LINES = 60
 
 @dataclass
 class Report:
-    """How one step went: attempts made, seconds in all, whether it passed in the end."""
+    """How one step went: attempts made (none when what it needs failed), seconds in all, whether it passed in the end."""
 
     step: Step
     passed: bool = False
@@ -85,16 +85,21 @@ class Lane:
                 sys.stdout.flush()
         return process.wait() == 0
 
-    def drain(self, waiting: SimpleQueue[Step]) -> list[Report]:
+    def drain(self, waiting: SimpleQueue[Step], reports: dict[str, Future[Report]]) -> None:
         """Run what waits until nothing does, then take the hosts down."""
-        reports: list[Report] = []
         while True:
             try:
                 step = waiting.get_nowait()
             except Empty:
                 self.clear()
-                return reports
-            reports.append(self.run(step))
+                return
+            # What is needed stands earlier in the queue, so another lane is at it already; left out, it is not waited for.
+            need = reports.get(step.needs)
+            if need is None or need.result().passed:
+                reports[step.name].set_result(self.run(step))
+            else:
+                print(f"    {step.name}: not run, because {step.needs} failed", flush=True)
+                reports[step.name].set_result(Report(step))
 
     def clear(self) -> None:
         """Take every lab host of this lane down, whatever state it is in."""
@@ -103,18 +108,17 @@ class Lane:
 
 
 def run_all(steps: Sequence[Step], lanes: int) -> list[Report]:
-    """Run the steps, those on lab hosts in lanes; reports in the order of the steps."""
+    """Run the steps in lanes; reports in the order of the steps."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    first = Lane()
-    reports = [first.run(step) for step in steps if not step.on_host]
+    reports: dict[str, Future[Report]] = {step.name: Future() for step in steps}
     waiting: SimpleQueue[Step] = SimpleQueue()
     for step in steps:
-        if step.on_host:
-            waiting.put(step)
+        waiting.put(step)
     with ThreadPoolExecutor(lanes) as pool:
-        for done in pool.map(lambda number: Lane(number).drain(waiting), range(lanes)):
-            reports += done
-    return sorted(reports, key=lambda report: steps.index(report.step))
+        running = [pool.submit(Lane(number).drain, waiting, reports) for number in range(lanes)]
+    for lane in running:
+        lane.result()  # an error of this program's own
+    return [reports[step.name].result() for step in steps]
 
 
 def table(reports: Sequence[Report], seconds: float) -> str:
@@ -131,9 +135,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run the project's tests step by step.")
     parser.add_argument("--full", action="store_true", help="also the long loops (HOLDFAST_FULL=1)")
     parser.add_argument("--only", default="", help="comma-separated names of steps")
-    parser.add_argument(
-        "--lanes", type=int, default=2, help="steps on lab hosts at the same time (default 2)"
-    )
+    parser.add_argument("--lanes", type=int, default=2, help="steps at the same time (default 2)")
     parser.add_argument("--list", action="store_true", help="name the steps and stop")
     arguments = parser.parse_args()
     wanted = [name for name in arguments.only.split(",") if name]

@@ -13,7 +13,7 @@ class Step:
     command: argv, run from the checkout's root.
     hint: what to do when it fails.
     attempts: how often it may run; lab scenarios drive real machines and get a second one, on a fresh host.
-    on_host: it works on a lab host of its own family, so that two such steps run side by side.
+    needs: name of a step that has to pass first.
     full_only: left to `make test-full`, because it is a long loop.
     """
 
@@ -21,7 +21,7 @@ class Step:
     command: tuple[str, ...]
     hint: str
     attempts: int = 1
-    on_host: bool = False
+    needs: str = ""
     full_only: bool = False
 
 
@@ -32,29 +32,31 @@ def scenario(name: str, *, full_only: bool = False) -> Step:
         ("tools/molecule", name),
         f"tools/molecule {name}   (then: make lab-shell, tools/molecule {name} verify)",
         attempts=2,
-        on_host=True,
+        needs="lab-build",
         full_only=full_only,
     )
 
 
 STEPS: tuple[Step, ...] = (
-    Step("lint", ("tools/lint",), "fix what the gate names; ruff check --fix and ruff format help"),
-    Step("unit", ("tools/unit",), "tools/unit -k NAME -x"),
-    Step("sanity", ("tools/sanity",), "tools/sanity --test NAME"),
-    Step("go", ("tools/go_check",), "gofmt -w, go vet and go test in lab/"),
+    # First, because it is long on a new machine and most others need it.
     Step(
         "lab-build",
         ("python", "-m", "lab", "build"),
         "make lab-up; the lab's README says what each part needs",
     ),
+    Step("lint", ("tools/lint",), "fix what the gate names; ruff check --fix and ruff format help"),
+    Step("unit", ("tools/unit",), "tools/unit -k NAME -x"),
+    Step("sanity", ("tools/sanity",), "tools/sanity --test NAME"),
     Step("artifact", ("tools/artifact_test",), "tools/artifact_test"),
+    # The lab's build has compiled most of what these tests stand on.
+    Step("go", ("tools/go_check",), "gofmt -w, go vet and go test in lab/", needs="lab-build"),
     scenario("site"),
     # The longest first, so that no lane is left alone with one of them at the end.
     scenario("recover_faults"),
     scenario("k3s_lifecycle"),
     scenario("recover"),
     scenario("database_recovery"),
-    Step("contract", ("tools/contract",), "tools/contract -k NAME -x", attempts=2, on_host=True),
+    Step("contract", ("tools/contract",), "tools/contract -k NAME -x", attempts=2, needs="lab-build"),
     scenario("database"),
     scenario("rebuild"),
     scenario("k3s_bad_input"),
