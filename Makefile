@@ -24,7 +24,7 @@ demo: setup ## a bare lab host becomes hardened k3s running SongNodes, with a su
 test: setup ## everything: gates, unit tests, sanity, the lab and the scenarios (ARGS="--only lint,unit")
 	@$(PYTHON) tools/run_tests.py $(ARGS)
 
-test-full: setup ## the same with the long loops
+test-full: setup ## the same with the long loops whole
 	@$(PYTHON) tools/run_tests.py --full $(ARGS)
 
 build: setup ## the Galaxy artifact in build/

@@ -14,7 +14,6 @@ class Step:
     hint: what to do when it fails.
     attempts: how often it may run; lab scenarios drive real machines and get a second one, on a fresh host.
     needs: name of a step that has to pass first.
-    full_only: left to `make test-full`, because it is a long loop.
     """
 
     name: str
@@ -22,10 +21,9 @@ class Step:
     hint: str
     attempts: int = 1
     needs: str = ""
-    full_only: bool = False
 
 
-def scenario(name: str, *, full_only: bool = False) -> Step:
+def scenario(name: str) -> Step:
     """A molecule scenario as a step; its host stays up for the next one and is fresh for a second attempt."""
     return Step(
         name,
@@ -33,7 +31,6 @@ def scenario(name: str, *, full_only: bool = False) -> Step:
         f"tools/molecule {name}   (then: make lab-shell, tools/molecule {name} verify)",
         attempts=2,
         needs="lab-build",
-        full_only=full_only,
     )
 
 
@@ -53,6 +50,7 @@ STEPS: tuple[Step, ...] = (
     scenario("site"),
     # The longest first, so that no lane is left alone with one of them at the end.
     scenario("recover_faults"),
+    scenario("examples"),
     scenario("k3s_lifecycle"),
     scenario("recover"),
     scenario("database_recovery"),
@@ -61,5 +59,4 @@ STEPS: tuple[Step, ...] = (
     scenario("rebuild"),
     scenario("k3s_bad_input"),
     scenario("registry_secure"),
-    scenario("examples", full_only=True),
 )

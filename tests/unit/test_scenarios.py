@@ -1,4 +1,4 @@
-"""Every role and every way to recover is run on a lab host, by a scenario that is a step of the test run (the long ones of `make test-full`)."""
+"""Every role and every way to recover is run on a lab host, by a scenario that is a step of the test run."""
 
 from __future__ import annotations
 
