@@ -265,12 +265,22 @@ def _cronjobs(facts: ClusterFacts) -> list[Finding]:
 
 def _flux(facts: ClusterFacts) -> list[Finding]:
     found = []
+    revisions = {
+        _flux_key(item): ((item.get("status") or {}).get("artifact") or {}).get("revision")
+        for item in facts.flux
+    }
     for item in facts.flux:
-        if (item.get("spec") or {}).get("suspend"):
+        spec, status, meta = item.get("spec") or {}, item.get("status") or {}, item["metadata"]
+        if spec.get("suspend"):
             continue
+        where = f"{item['kind']} {meta.get('namespace')}/{meta['name']}"
         ready, why = predicates.condition_true(item, "Ready")
+        applied = status.get("lastAppliedRevision")
+        source = spec.get("sourceRef") or {}
+        held = revisions.get(
+            (source.get("kind"), source.get("namespace") or meta.get("namespace"), source.get("name"))
+        )
         if not ready:
-            where = f"{item['kind']} {item['metadata'].get('namespace')}/{item['metadata']['name']}"
             found.append(
                 Finding(
                     "flux_not_ready",
@@ -280,7 +290,21 @@ def _flux(facts: ClusterFacts) -> list[Finding]:
                     "flux reconcile, after the cause is repaired",
                 )
             )
+        elif applied and held and applied != held:
+            found.append(
+                Finding(
+                    "flux_behind",
+                    "gitops",
+                    "note",
+                    f"{where} runs {applied}, and Git has {held}",
+                    "it is applied within the interval; at once by flux reconcile",
+                )
+            )
     return found
+
+
+def _flux_key(item: dict[str, Any]) -> tuple[Any, Any, Any]:
+    return item.get("kind"), item["metadata"].get("namespace"), item["metadata"].get("name")
 
 
 def _rows(facts: ClusterFacts) -> list[Finding]:

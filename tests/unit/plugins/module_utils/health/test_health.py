@@ -104,6 +104,25 @@ def job(name: str, outcome: str, age: float, owner: str | None = "cj") -> dict[s
     return {"kind": "Job", "metadata": meta, "spec": {}, "status": {"conditions": [condition]}}
 
 
+def flux(applied: str) -> list[dict[str, Any]]:
+    """A repository that holds revision a, and what runs an applied revision of it."""
+    there = {"namespace": "f", "name": "apps"}
+    ready = [{"type": "Ready", "status": "True"}]
+    return [
+        {
+            "kind": "GitRepository",
+            "metadata": there,
+            "status": {"conditions": ready, "artifact": {"revision": "main@sha1:a"}},
+        },
+        {
+            "kind": "Kustomization",
+            "metadata": there,
+            "spec": {"sourceRef": {"kind": "GitRepository", "name": "apps"}},
+            "status": {"conditions": ready, "lastAppliedRevision": applied},
+        },
+    ]
+
+
 CRONJOB = {"metadata": {"namespace": "s", "name": "backup", "uid": "cj"}, "spec": {}}
 
 
@@ -186,6 +205,8 @@ CLUSTER = [
         {},
         ["flux_not_ready/degraded"],
     ),
+    pytest.param(cluster(flux=flux("main@sha1:a")), {}, [], marks=pytest.mark.req("SN-60")),
+    pytest.param(cluster(flux=flux("main@sha1:b")), {}, ["flux_behind/note"], marks=pytest.mark.req("SN-60")),
     (
         cluster(
             rows=[{"namespace": "s", "pod": "p", "database": "d", "table": "t", "min_rows": 5, "rows": 4}]
