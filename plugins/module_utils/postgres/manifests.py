@@ -51,7 +51,7 @@ def objects(settings: Settings, image: str, database_selector: dict[str, str]) -
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": _meta(settings, f"{settings.name}-scripts"),
-            "data": dict(settings.scripts),
+            "data": {**settings.scripts, **_passwd(settings)},
         },
         _claim(settings),
     ]
@@ -106,15 +106,25 @@ def _offsite(settings: Settings, offsite: Offsite) -> Obj:
     pod = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     container = pod["containers"][0]
     container["envFrom"] = [{"secretRef": {"name": key_name(settings.name)}}]
-    if offsite.secret:
+    if offsite.secret and not offsite.by_ssh:
         container["envFrom"].append({"secretRef": {"name": offsite.secret}})
     if offsite.claim:
         container["volumeMounts"].append({"name": "offsite", "mountPath": DIRECTORY})
         pod["volumes"].append({"name": "offsite", "persistentVolumeClaim": {"claimName": offsite.claim}})
-    if ssh_command(offsite):
-        container["volumeMounts"].append({"name": "ssh", "mountPath": "/ssh", "readOnly": True})
+    if offsite.by_ssh:
+        container["volumeMounts"] += [
+            {"name": "ssh", "mountPath": "/ssh", "readOnly": True},
+            {"name": "scripts", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
+        ]
         pod["volumes"].append({"name": "ssh", "secret": {"secretName": offsite.secret, "defaultMode": 0o440}})
     return found
+
+
+def _passwd(settings: Settings) -> dict[str, str]:
+    """ssh refuses to work for a user without a name, and the image knows none for the number that the jobs run as."""
+    if settings.offsite is None or not settings.offsite.by_ssh:
+        return {}
+    return {"passwd": f"backup:x:{settings.run_as_user}:{settings.run_as_group}::/tmp:/bin/sh\n"}
 
 
 def _claim(settings: Settings) -> Obj:

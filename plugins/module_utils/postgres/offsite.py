@@ -38,6 +38,11 @@ class Offsite:
     check_subset: str = "5%"
     hours: int = 50
 
+    @property
+    def by_ssh(self) -> bool:
+        """Whether restic reaches the repository by SFTP."""
+        return self.repository.startswith("sftp:")
+
 
 def load(raw: Optional[dict[str, Any]]) -> Optional[Offsite]:
     """The settings, None when there is no other place; the first thing that cannot work is a HoldfastError."""
@@ -72,6 +77,12 @@ def port(offsite: Offsite) -> Optional[int]:
         return None
     kind, _colon, rest = repository.partition(":")
     if kind == "sftp":
+        if not offsite.secret:
+            raise HoldfastError(
+                "is needed for SFTP",
+                field="offsite_secret",
+                fix="name a Secret with the files id_ed25519 and known_hosts",
+            )
         return (urlsplit(repository).port or 22) if rest.startswith("//") else 22
     parts = urlsplit(rest)
     if kind not in ("s3", "rest") or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -85,7 +96,7 @@ def port(offsite: Offsite) -> Optional[int]:
 
 def ssh_command(offsite: Offsite) -> str:
     """How restic starts SFTP with the key and the known hosts of the Secret; empty for other kinds."""
-    if not offsite.repository.startswith("sftp:"):
+    if not offsite.by_ssh:
         return ""
     options = (
         "-i /ssh/id_ed25519 -o IdentitiesOnly=yes -o UserKnownHostsFile=/ssh/known_hosts -o BatchMode=yes"

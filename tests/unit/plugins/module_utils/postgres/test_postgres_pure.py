@@ -309,6 +309,18 @@ def test_directory_and_sftp_repositories() -> None:
         assert offsite.port(found) == port and f"{login} -s sftp" in offsite.ssh_command(found)
 
 
+def test_the_key_of_sftp_is_a_file_and_the_user_has_a_name() -> None:
+    by_ssh = settings.load({**GIVEN, "offsite": {**OFFSITE, "repository": "sftp:me@nas:/srv/r"}})
+    made = manifests.objects(by_ssh, "postgres:15", {})
+    pod = made[-1]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert [e["secretRef"]["name"] for e in container["envFrom"]] == ["postgres-backup-offsite-key"]
+    assert {"name": "ssh", "mountPath": "/ssh", "readOnly": True} in container["volumeMounts"]
+    assert any(m["mountPath"] == "/etc/passwd" for m in container["volumeMounts"])
+    uid = pod["securityContext"]["runAsUser"]
+    assert made[0]["data"]["passwd"].split(":")[2] == str(uid)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -317,6 +329,7 @@ def test_directory_and_sftp_repositories() -> None:
         ({"repository": "ftp://nas/r"}, "offsite_repository"),
         ({"repository": "s3:nas/r"}, "offsite_repository"),
         ({"repository": "rest:https://me:secret@nas/r"}, "offsite_repository"),
+        ({"repository": "sftp:me@nas:/srv/r", "secret": ""}, "offsite_secret"),
         ({"check_subset": "some"}, "offsite_check_subset"),
         ({"keep": 3}, "offsite_keep"),
     ],
