@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from turn import KUBECTL, play, until
+from turn import KUBECTL, play
 
 from lab.host import LabHost
+from tests.scenario import until
 
 NAME = "hello"
 IMAGE = "localhost:5000/lab/sample-app:1.0.0"

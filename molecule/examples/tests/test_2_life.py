@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from turn import Turn, until
+from turn import Turn
+
+from tests.scenario import until
 
 
 def untroubled(told: dict[str, Any]) -> None:

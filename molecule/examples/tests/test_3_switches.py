@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from turn import Turn, until
+from turn import Turn
+
+from tests.scenario import until
 
 BACKEND, WORKER, FRONTEND = "soundspan-backend", "soundspan-backend-worker", "soundspan-frontend"
 

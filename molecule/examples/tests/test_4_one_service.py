@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from one_service import IMAGE, NAME, SERVICE, SMALL, deliver, refusal
-from turn import KUBECTL, play, until
+from turn import KUBECTL, play
 
 from lab.host import LabHost
+from tests.scenario import until
 
 # So much that starting does not make the autoscaler add a pod.
 AMPLE = {"cpu": "200m", "memory": "16Mi"}

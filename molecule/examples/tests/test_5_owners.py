@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from one_service import IMAGE, NAME, SERVICE, deliver, gone, refusal
-from turn import KUBECTL, until
+from turn import KUBECTL
 
 from lab import helm
 from lab.host import LabHost
+from tests.scenario import until
 
 CHART = "/srv/charts/hello"
 FILES: dict[str, Any] = {

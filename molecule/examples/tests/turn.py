@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from forms import Form
 
 from lab import controller
 from lab.host import LabHost
+from tests.scenario import until
 
 ROOT = Path(__file__).resolve().parents[3]
 HOST = "examples"
@@ -36,21 +36,6 @@ while time.monotonic() < end and not os.path.exists({STOP!r}):
     time.sleep(0.02)
 print(json.dumps({{"asked": asked, "failed": failed}}))
 """
-
-
-def until(what: str, check: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """The first truthy answer of check; its last exception or answer when the time is over."""
-    deadline = time.monotonic() + seconds
-    last: Any = None
-    while time.monotonic() < deadline:
-        try:
-            last = check()
-        except Exception as failure:
-            last = failure
-        if last and not isinstance(last, Exception):
-            return last
-        time.sleep(1)
-    raise AssertionError(f"{what}: not within {seconds:.0f} s, last: {last!r}")
 
 
 def play(variables: dict[str, Any], *arguments: str, system: str | None = None) -> int:
