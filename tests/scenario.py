@@ -71,7 +71,10 @@ def changed_tasks(output: str) -> tuple[str, ...]:
 
 
 def until(what: str, check: Callable[[], Any], seconds: float = 300) -> Any:
-    """The first truthy answer of check; AssertionError with its last answer or exception when the time is over."""
+    """The first truthy answer of check; AssertionError with its last answer or exception when the time is over.
+
+    seconds: generous, because a host may be busy, and it only ends what will never come.
+    """
     deadline = time.monotonic() + seconds
     last: Any = None
     while time.monotonic() < deadline:
@@ -81,7 +84,7 @@ def until(what: str, check: Callable[[], Any], seconds: float = 300) -> Any:
             last = failure
         if last and not isinstance(last, Exception):
             return last
-        time.sleep(1)
+        time.sleep(0.5)
     raise AssertionError(f"{what}: not within {seconds:.0f} s, last: {last}")
 
 

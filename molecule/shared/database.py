@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +45,6 @@ def run_play(name: str, *arguments: str, **extra: Any) -> subprocess.CompletedPr
         variables=extra,
         timeout=900,
     )
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
-    """Wait until a condition holds and return what it said; a loaded machine gets the time that it needs."""
-    end, said = time.monotonic() + seconds, None
-    while time.monotonic() < end:
-        said = condition()
-        if said:
-            return said
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not come within {seconds:g} s; last answer: {said!r}")
 
 
 class Database:

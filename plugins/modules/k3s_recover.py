@@ -136,6 +136,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+timing:
+  description: When it began (C(at)), seconds until the plan stood (C(detect)) and in all (C(seconds)).
+  returned: always
+  type: dict
 verdict:
   description: One sentence on how the host is now.
   returned: success
@@ -188,10 +192,6 @@ journal:
   returned: when something was found
   type: list
   elements: str
-seconds:
-  description: Seconds until the cause was known (C(detect)) and in all (C(total)).
-  returned: success
-  type: dict
 plan:
   description: The planned actions with target, reason and risk.
   returned: always

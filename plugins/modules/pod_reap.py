@@ -100,6 +100,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+timing:
+  description: When it began (C(at)), seconds until the plan stood (C(detect)) and in all (C(seconds)).
+  returned: always
+  type: dict
 plan:
   description: What would be or was to be done, each with target, why and risk.
   returned: always

@@ -97,6 +97,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+timing:
+  description: When it began (C(at)), seconds until the plan stood (C(detect)) and in all (C(seconds)).
+  returned: always
+  type: dict
 url:
   description: Address at which the registry was asked.
   returned: success

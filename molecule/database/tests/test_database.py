@@ -8,9 +8,10 @@ import threading
 import time
 
 import pytest
-from database import DATABASE, NAMESPACE, Database, run_module, wait_for
+from database import DATABASE, NAMESPACE, Database, run_module
 
 from lab.host import LabHost
+from tests.scenario import until
 
 
 @pytest.mark.req("SN-07", "SN-11", "SN-40", "SN-48", "BR-05", "CAP-52")
@@ -71,7 +72,7 @@ def test_a_restore_under_writers_and_its_undo(database: Database) -> None:
         result = run_module("pg_restore")
     finally:
         seen = len(times)
-        wait_for(lambda: len(times) > seen, "a write after the restore")
+        until("a write after the restore", lambda: len(times) > seen)
         stop.set()
         writer.join()
     assert not result["failed"] and result["verified"], result

@@ -10,11 +10,12 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
-from database import DATABASE, Database, run_module, wait_for
+from database import DATABASE, Database, run_module
 from killing import FULL, RESULTS, Case, chosen, interrupt, note
 
 from lab.errors import LabError
 from lab.host import LabHost
+from tests.scenario import until
 
 RESTORE = {
     "prepare": ("preflight", "safety", "create", "load", "verify", "analyze"),
@@ -60,7 +61,7 @@ def test_the_database_is_whole_whatever_is_killed(database: Database, host: LabH
     database.sql(f"CREATE TABLE {MARK} (id int PRIMARY KEY)")
     safety = "require" if case.step == "safety" else "skip"
     first = interrupt(host, case, "pg_restore", {"safety": safety})
-    wait_for(database.ready, f"the database after {case}")
+    until(f"the database after {case}", database.ready)
     state = live_state(database, good)
     again = run_module("pg_restore", safety="skip")
     assert not again["failed"] and again["verified"], again
@@ -85,7 +86,7 @@ def test_what_looks_like_a_backup_is_one_whatever_is_killed(
     directory = f"{run_module('pg_backup_info')['volume']}/{DATABASE}"
     before = whole_backups(host, directory)
     first = interrupt(host, case, "pg_backup", {})
-    wait_for(database.ready, f"the database after {case}")
+    until(f"the database after {case}", database.ready)
     left = whole_backups(host, directory) - before
     again = run_module("pg_backup")
     assert not again["failed"] and again["verified"], again

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from database import DATABASE, NAMESPACE, Database, run_module, run_play, wait_for
+from database import DATABASE, NAMESPACE, Database, run_module, run_play
 
 from lab import mirror
 from lab.host import LabHost
 from lab.offsite import REFERENCE
+from tests.scenario import until
 
 SPACE, ACCESS, SECRET = "elsewhere", "holdfast-access", "CANARY-s3-secret-7c1e"
 KUBECTL = ["/usr/local/bin/k3s", "kubectl"]
@@ -78,10 +79,8 @@ def s3(host: LabHost, database: Database) -> Iterator[None]:
     """An S3 server in a namespace of its own."""
     host.sudo([*KUBECTL, "create", "namespace", SPACE], check=False)
     host.sudo([*KUBECTL, "apply", "-f", "-"], stdin=PLACE.encode())
-    wait_for(
-        lambda: host.kubectl(["-n", SPACE, "get", "deployment", "s3"])["status"].get("readyReplicas"),
-        "the S3 server",
-    )
+    server = ["-n", SPACE, "get", "deployment", "s3"]
+    until("the S3 server", lambda: host.kubectl(server)["status"].get("readyReplicas"))
     yield
     database.kubectl("delete", "secret", "offsite-access")
     host.sudo([*KUBECTL, "delete", "namespace", SPACE, "--wait=false"])

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from database import DATABASE, NAMESPACE, Database, run_module, run_play, wait_for
+from database import DATABASE, NAMESPACE, Database, run_module, run_play
 
 from lab.host import LabHost
+from tests.scenario import until
 
 YES = {"backup_restore_confirmed": True}
 
@@ -78,7 +79,7 @@ def test_a_healthy_database_is_left_alone(database: Database, good: str) -> None
 def test_a_pod_that_is_down_comes_up_again(database: Database, good: str) -> None:
     database.kubectl("delete", "pod", "postgres-0", "--grace-period=0", "--force", "--wait=false")
     ran("recover_database", **YES)
-    wait_for(database.ready, "the database after its pod was deleted")
+    until("the database after its pod was deleted", database.ready)
     assert database.content() == good
 
 
@@ -112,7 +113,7 @@ def test_a_damaged_table_is_restored_and_the_damaged_database_is_kept(
         ["dd", "if=/dev/urandom", f"of={found[0]}", "bs=8192", "count=1", "conv=notrunc", "status=none"]
     )
     database.kubectl("delete", "pod", "postgres-0", "--wait=true")
-    wait_for(database.ready, "the database after its restart")
+    until("the database after its restart", database.ready)
     told = ran("recover_database", **YES)
     assert "cannot be counted" in told and database.content() == good
     kept = database.sql(f"SELECT count(*) FROM pg_database WHERE datname LIKE '{DATABASE}\\_\\_before\\_%'", "postgres")  # fmt: skip

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "molecule/shared")]
 
 from as_operator import SYSTEM  # noqa: E402
 
-from lab.errors import LabError  # noqa: E402
 from lab.host import LabHost  # noqa: E402
+from tests.scenario import until  # noqa: E402
 
 SPACE = "holdfast-recover"
 KUBECTL = ["/usr/local/bin/k3s", "kubectl"]
 IMAGE = "docker.io/rancher/mirrored-library-busybox:1.37.0"
-
-
-def until(what: str, check: Callable[[], Any], seconds: float = 300) -> Any:
-    """The first truthy answer; AssertionError with the last one when the time is over. A host that is busy gets time."""
-    end = time.monotonic() + seconds
-    last: Any = None
-    while time.monotonic() < end:
-        try:
-            last = check()
-        except (LabError, AssertionError, ValueError, LookupError) as failure:
-            last = failure
-        if last and not isinstance(last, Exception):
-            return last
-        time.sleep(1)
-    raise AssertionError(f"{what}: not within {seconds:.0f} s, last: {last}")
 
 
 class Space:

@@ -8,7 +8,10 @@ from typing import Any, Optional
 
 import pytest
 from as_operator import run_module
-from conftest import Space, container, deployment, until
+from conftest import Space, container, deployment
+from faults import score
+
+from tests.scenario import until
 
 # The hardened k3s collects terminated pods above a hundred by itself; Unknown ones it never collects.
 WANTED = {"failed": 40, "evicted": 20, "unknown": 940 if os.environ.get("HOLDFAST_FULL") else 240}
@@ -40,6 +43,7 @@ def test_dead_pods_by_the_hundred(space: Space) -> None:
     result = run_module("pod_reap", **QUICK)
     assert result["outcomes"] == {"done": TOTAL} and result["verified"], result.get("msg")
     assert space.pods("app=seed") == []
+    score("dead pods by the hundred: Failed, Evicted, Unknown", result, "pods: " + ", ".join(sorted(WANTED)))
     evidence = result["evidence"]
     assert space.host.sudo(["stat", "-c", "%a", evidence]).out.strip() == "700"
     kept = space.host.sudo(["cat", f"{evidence}/pods.json"]).out
@@ -117,9 +121,11 @@ def test_a_finalizer_is_explained_and_removed_only_by_name(space: Space) -> None
     result = run_module("pod_reap", **QUICK)
     assert not result["changed"] and "holdfast.test/hold" in result["left"][0]["why"]
     assert len(space.pods()) == 1
+    score("a pod held by a finalizer", result, "pods: terminating", result["left"][0]["why"])
     result = run_module("pod_reap", remove_finalizers=["holdfast.test/hold"], **QUICK)
     assert result["changed"] and result["verified"], result
     assert space.pods() == []
+    score("a pod held by a finalizer, its removal allowed", result, "pods: terminating")
 
 
 def test_a_statefulset_pod_whose_container_lives_is_refused(space: Space) -> None:
@@ -138,7 +144,9 @@ def test_a_statefulset_pod_whose_container_lives_is_refused(space: Space) -> Non
             lambda: run_module("pod_reap", check=True, **QUICK)["counts"] == {"terminating": 1},
         )
         result = run_module("pod_reap", **QUICK)
-        assert not result["changed"] and "still runs" in result["left"][0]["why"], result
+        why = result["left"][0]["why"]
+        assert not result["changed"] and "still runs" in why, result
+        score("a StatefulSet's pod that does not end, its container alive", result, "pods: terminating", why)
         assert [p["metadata"]["uid"] for p in space.pods("app=db")] == [uid]
     finally:
         space.host.sudo(["kill", "-CONT", shim])
@@ -189,6 +197,7 @@ def test_a_pod_on_a_dead_container_is_ended(space: Space) -> None:
         until("it is overdue", lambda: run_module("pod_reap", check=True, **QUICK)["counts"] == overdue)
         result = run_module("pod_reap", **QUICK)
         assert [one["kind"] for one in result["actions"]] == ["force_delete_pod"], result
+        score("a StatefulSet's pod that does not end, its container dead", result, "pods: terminating")
         assert uid not in {pod["metadata"]["uid"] for pod in space.pods()}
     finally:
         space.host.sudo(["systemctl", "stop", "holdfast-holder"], check=False)
@@ -255,10 +264,13 @@ def test_a_webhook_without_a_backend_is_named(space: Space) -> None:
     try:
         space.apply(deployment("blocked", {"containers": [container("sleep 3600")]}))
 
-        def blocked() -> list[dict[str, Any]]:
-            return run_module("pod_info", namespaces=[Space.name])["workloads"]
+        def blocked() -> Optional[dict[str, Any]]:
+            said = run_module("pod_info", namespaces=[Space.name])
+            return said if said["workloads"] else None
 
-        found = until("the webhook is named", blocked)
-        assert found[0]["cause"] == "webhook" and "gone.holdfast.test" in found[0]["why"]
+        said = until("the webhook is named", blocked)
+        found = said["workloads"][0]
+        assert found["cause"] == "webhook" and "gone.holdfast.test" in found["why"]
+        score("a webhook without a backend keeps pods from being made", said, "pods: webhook", found["fix"])
     finally:
         space.kubectl("delete", "validatingwebhookconfiguration", "holdfast-recover")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from as_operator import SYSTEM, changed, report, run_module, run_play
-from conftest import KUBECTL, Database, Space, container, deployment, until
+from conftest import KUBECTL, Database, Space, container, deployment
+from faults import as_one, score
 
 from lab.host import LabHost
+from tests.scenario import until
 
 REBOOT = {"incident_settle": 60, "incident_wait": 300}
 # A small patience where nothing is expected to heal alone; everything else as the inventory has it.
 QUICK: dict[str, Any] = {"incident_settle": 3, "incident_wait": 60}
+ACKNOWLEDGED = "/var/lib/holdfast-acknowledged"
 CONFIG_FAULT = "/etc/rancher/k3s/config.yaml.d/zz-fault.yaml"
 
 
@@ -104,18 +107,48 @@ def test_fewer_rows_than_the_newest_backup_is_down(counted: Database) -> None:
         assert "public.holdfast_rows has 6 instead of 10" in done.stdout
     told, _page = report(counted.host, done.stdout)
     assert told["verdict"] == "down" and "holdfast.k3s.restore" in str(told["entries"])
+    found = told["steps"][-1]["result"]["findings"]
+    fix = next(one["fix"] for one in found if one["id"] == "rows_lost")
+    score("rows gone that the newest backup has", as_one(told), "health: rows_lost", fix)
     shrinking = run_play("recover", incident_rows_may_shrink=["musicdb.public.holdfast_*"], **QUICK)
     assert "verdict: healthy" in shrinking.stdout, shrinking.stdout[-4000:]
 
 
+@pytest.fixture
+def written(database: Database) -> Iterator[Callable[[], int]]:
+    """Somebody writes row after row into a table, and notes each that the database acknowledged; yields the last one."""
+    database.sql("CREATE TABLE holdfast_written (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+    psql = f"{' '.join(KUBECTL)} -n {Database.namespace} exec -i postgres-0 -- psql -X -q -At -U musicdb_user -d musicdb"
+    script = f"yes 'INSERT INTO holdfast_written DEFAULT VALUES RETURNING n;' | {psql} > {ACKNOWLEDGED}"
+    database.host.sudo(["systemd-run", "--collect", "--unit=holdfast-writer", "sh", "-c", script])
+
+    def last() -> int:
+        noted = database.host.sudo(["tail", "--bytes=200", ACKNOWLEDGED]).out
+        return int(noted[: noted.rfind("\n")].split()[-1])  # a line that the cut went through is no note
+
+    until("rows are written", lambda: last() > 1000)
+    yield last
+    database.host.sudo(["systemctl", "stop", "holdfast-writer"], check=False)
+    database.sql("DROP TABLE holdfast_written")
+
+
 @pytest.mark.req("SN-09", "SN-29", "SN-30", "SN-31")
 @pytest.mark.parametrize("how", ["reboot", "power_loss"])
-def test_after_a_restart_of_the_machine(database: Database, how: str) -> None:
+def test_after_a_restart_of_the_machine(database: Database, written: Callable[[], int], how: str) -> None:
     before = until("the database answers", lambda: database.rows("tracks"))
     getattr(database.host, how)()
     done = run_play("recover_reboot", **REBOOT)
     assert "verdict: healthy" in done.stdout, done.stdout[-5000:]
     assert f"{before} rows in musicdb.tracks" in done.stdout and "no row is missing" in done.stdout
     assert database.rows("tracks") == before
+    assert int(database.sql("SELECT max(n) FROM holdfast_written")) >= written(), (
+        "an acknowledged row is lost"
+    )
+    told, _page = report(database.host, done.stdout)
+    score(
+        f"{how.replace('_', ' ')} of the machine while rows are written",
+        as_one(told),
+        "playbook: recover_reboot",
+    )
     again = run_play("recover_reboot", **REBOOT)
     assert changed(again.stdout) == 0 and "verdict: healthy" in again.stdout

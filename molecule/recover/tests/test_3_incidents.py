@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from as_operator import SYSTEM, changed, report, run_play
-from conftest import KUBECTL, Space, container, deployment, until
+from conftest import KUBECTL, Space, container, deployment
+from faults import as_one, score
 
 from lab.host import LabHost
+from tests.scenario import until
 
 QUICK: dict[str, Any] = {"incident_settle": 3, "incident_wait": 120}
 REGISTRY_IMAGE = "localhost:5000/lab/redis:7"
@@ -113,6 +115,8 @@ def test_recover_memory(space: Space) -> None:
     why = entry(told, "why")
     assert any("more memory than its limit of 16Mi" in line for line in why["details"]), why["details"]
     assert "memory_mb" in done.stdout, "the largest consumers are named"
+    named = next(line for line in why["details"] if "more memory than its limit" in line)
+    score("an app killed for its memory, again and again", as_one(told), "pods: oom", named.split(" → ")[1])
     space.kubectl("delete", "deployment", "hungry", "--wait=true")
     until("it is gone", lambda: space.pods() == [])
     again("recover_memory", **only)

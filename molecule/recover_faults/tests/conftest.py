@@ -12,9 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "molecule/shared"), str(Path(__file__).parent)]
 from as_operator import SYSTEM  # noqa: E402
-from harness import CONFIG_FAULT, FULL, recover, rows, wait, well  # noqa: E402
+from harness import CONFIG_FAULT, FULL, recover, rows, well  # noqa: E402
 
 from lab.host import LabHost  # noqa: E402
+from tests.scenario import until  # noqa: E402
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -34,8 +35,8 @@ def machine() -> LabHost:
 @pytest.fixture
 def host(machine: LabHost) -> Iterator[LabHost]:
     """The host, well before the fault; after the test it is brought back, whatever the test did, with the same rows."""
-    wait("the host well before the fault", lambda: well(machine))
-    wait("the database answers before the fault", lambda: rows(machine) > 0)
+    until("the host well before the fault", lambda: well(machine))
+    until("the database answers before the fault", lambda: rows(machine) > 0)
     before = rows(machine)
     yield machine
     if machine.exists(CONFIG_FAULT):
@@ -44,6 +45,6 @@ def host(machine: LabHost) -> Iterator[LabHost]:
         time.sleep(2)
     elif not well(machine):
         recover(machine)
-    wait("the host well after the fault", lambda: well(machine))
-    wait("the database answers after the fault", lambda: rows(machine) is not None)
+    until("the host well after the fault", lambda: well(machine))
+    until("the database answers after the fault", lambda: rows(machine) is not None)
     assert rows(machine) == before, "the fault or its recovery cost rows of PostgreSQL"

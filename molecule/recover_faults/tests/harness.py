@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import random
-import time
 from typing import Any
 
-from as_operator import ROOT, run_module
+from as_operator import run_module
+from faults import done, score
 
-from lab.errors import LabError
 from lab.host import LabHost
 from lab.proc import Result
+from tests.scenario import until
 
-RESULTS = ROOT / "build" / "faults.json"
 FULL = bool(os.environ.get("HOLDFAST_FULL"))
 DATABASE = "/var/lib/rancher/k3s/server/db/state.db"
 DATA = "/var/lib/rancher/k3s"
@@ -79,37 +78,11 @@ def ids(result: dict[str, Any], where: str = "findings") -> list[str]:
     return [one["id"] for one in result[where]]
 
 
-def done(result: dict[str, Any]) -> list[str]:
-    """Kinds of the actions that were carried out."""
-    return [one["kind"] for one in result["actions"] if one["outcome"] == "done"]
-
-
-def score(fault: str, result: dict[str, Any], cause: str) -> None:
-    """Add a line to the table of faults."""
-    lines = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    lines = [one for one in lines if one["fault"] != fault]
-    seconds = result.get("seconds", {})
-    remaining = [one for one in result.get("remaining", []) if one["id"] == cause]
-    lines.append(
-        {
-            "fault": fault,
-            "cause": cause,
-            "actions": done(result),
-            "healed": bool(result.get("verified")),
-            "why": remaining[0]["needs_person"] if remaining else "",
-            "detect": seconds.get("detect"),
-            "total": seconds.get("total"),
-        }
-    )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(sorted(lines, key=lambda one: one["fault"]), indent=1) + "\n")
-
-
 def healed(host: LabHost, fault: str, result: dict[str, Any], cause: str) -> None:
     """The whole claim: named, healed, evidence there and private, nothing left to do."""
-    score(fault, result, cause)
     assert cause in ids(result), result["findings"]
     assert result["verified"], result["verdict"]
+    score(fault, result, cause)
     assert_evidence(host, result)
     again = recover(host)
     assert again["findings"] == [] or all(one["severity"] == "info" for one in again["findings"]), again[
@@ -120,12 +93,12 @@ def healed(host: LabHost, fault: str, result: dict[str, Any], cause: str) -> Non
 
 def refused(host: LabHost, fault: str, result: dict[str, Any], cause: str) -> None:
     """The other claim: named, nothing but a copy made, the reason said, evidence there."""
-    score(fault, result, cause)
     assert cause in ids(result), result["findings"]
     assert set(done(result)) <= {"copy_aside", "prune_own", "vacuum_journal"}, result["actions"]
     assert result["verified"] is False
     told = next(one for one in result["remaining"] if one["id"] == cause)
     assert told["needs_person"], told
+    score(fault, result, cause, told["needs_person"])
     assert_evidence(host, result)
 
 
@@ -151,20 +124,6 @@ def unit(host: LabHost, prop: str) -> str:
 def pid_of(host: LabHost, pattern: str) -> int:
     """The oldest process whose command line matches."""
     return int(host.sudo(["pgrep", "--oldest", "--full", pattern]).out.split()[0])
-
-
-def wait(what: str, predicate: Any, seconds: float = 300) -> None:
-    """Until `predicate()` is true; AssertionError with `what` and the last error otherwise. A host that is busy gets time."""
-    until = time.monotonic() + seconds
-    said = ""
-    while True:
-        try:
-            if predicate():
-                return
-        except (LabError, ValueError, LookupError) as failure:
-            said = f", last: {failure}"
-        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}{said}"
-        time.sleep(0.5)
 
 
 def ready(host: LabHost) -> bool:
@@ -206,4 +165,4 @@ def restart(host: LabHost) -> None:
 def start_well(host: LabHost) -> None:
     """k3s started and Ready."""
     host.sudo(["systemctl", "start", "--no-block", "k3s"])
-    wait("node Ready", lambda: ready(host))
+    until("node Ready", lambda: ready(host))

@@ -20,10 +20,10 @@ from harness import (
     some,
     start_well,
     unit,
-    wait,
 )
 
 from lab.host import LabHost
+from tests.scenario import until
 
 KEEP = "/var/lib/fault-backup"
 HOLD = """
@@ -96,7 +96,7 @@ def test_locked_by_another_process(host: LabHost) -> None:
     try:
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(recover, host, lock_wait_seconds=300)
-            wait("the lock is named", lambda: any("DB-LOCKED" in one for one in bundles(host) - known))
+            until("the lock is named", lambda: any("DB-LOCKED" in one for one in bundles(host) - known))
             host.sudo(["touch", "/tmp/let-go"])
             result = running.result()
     finally:

@@ -18,11 +18,11 @@ from harness import (
     refused,
     start_well,
     unit,
-    wait,
     well,
 )
 
 from lab.host import LabHost
+from tests.scenario import until
 
 DB = f"{DATA}/server/db"
 SLOW_STOP = "/etc/systemd/system/k3s.service.d/zz-slow-stop.conf"
@@ -62,7 +62,7 @@ def test_disk_full_to_the_last_byte(small_disk: LabHost) -> None:
     assert "free space there" in result["needs_person"][0]
     assert host.exists(f"{DB}/filler")
     host.sudo(["rm", f"{DB}/filler"])
-    wait("k3s writes again", lambda: well(host))
+    until("k3s writes again", lambda: well(host))
     assert not recover(host)["changed"]
 
 
@@ -77,7 +77,7 @@ def test_packet_filter_before_the_api(host: LabHost) -> None:
         assert done(result) == [] and unit(host, "MainPID") == before
     finally:
         host.sudo(["iptables", "-D", *rule])
-    wait("the API answers again", lambda: ready(host))
+    until("the API answers again", lambda: ready(host))
 
 
 @pytest.mark.parametrize(("offset", "what"), [("+730d", "ahead"), ("-730d", "behind")])
@@ -91,7 +91,7 @@ def test_clock_two_years_off(host: LabHost, offset: str, what: str) -> None:
         ],
         timeout=300,
     )
-    wait(
+    until(
         "k3s has been at work for a while",
         lambda: int(host.sudo(["ps", "-o", "etimes=", "-p", unit(host, "MainPID")]).out) > 60,
     )
@@ -115,7 +115,7 @@ def test_stop_that_takes_its_time(host: LabHost) -> None:
     host.sudo(["systemctl", "daemon-reload"])
     try:
         host.sudo(["systemctl", "stop", "--no-block", "k3s"])
-        wait("it is stopping", lambda: unit(host, "ActiveState") == "deactivating")
+        until("it is stopping", lambda: unit(host, "ActiveState") == "deactivating")
         result = json.loads(local(host).out)
         healed(host, "k3s still stopping", result, "UNIT-INACTIVE")
         assert done(result) == ["start_unit"]

@@ -21,10 +21,10 @@ from harness import (
     restart,
     score,
     unit,
-    wait,
 )
 
 from lab.host import LabHost
+from tests.scenario import until
 
 META = f"{DATA}/agent/containerd/io.containerd.metadata.v1.bolt/meta.db"
 ADMIN = f"{DATA}/server/tls/client-admin.crt"
@@ -133,12 +133,12 @@ def test_image_content_lost(host: LabHost) -> None:
         host.sudo(["rm", blob])
         host.sudo([*kubectl, "apply", "-f", "-"], stdin=json.dumps(POD).encode())
         failed = ["get", "events", "-n", SPACE, "--field-selector", "reason=Failed"]
-        wait("the runtime misses the content", lambda: host.kubectl(failed)["items"])
+        until("the runtime misses the content", lambda: host.kubectl(failed)["items"])
         result = recover(host)
         healed(host, "an image's content lost", result, "IMAGE-CONTENT")
         assert done(result) == ["refetch_image"]
         phase = ["get", "pod", "content", "-n", SPACE]
-        wait("the pod runs", lambda: host.kubectl(phase)["status"]["phase"] == "Running")
+        until("the pod runs", lambda: host.kubectl(phase)["status"]["phase"] == "Running")
     finally:
         host.sudo(
             [*kubectl, "delete", "namespace", SPACE, "--wait=true", "--timeout=120s"],
@@ -151,7 +151,7 @@ def test_image_content_lost(host: LabHost) -> None:
 def test_wrong_token(host: LabHost) -> None:
     edit_config(host, "token: not-the-right-one\n")
     restart(host)
-    wait("the refusal", lambda: journal_has(host, "encrypted with different token"))
+    until("the refusal", lambda: journal_has(host, "encrypted with different token"))
     result = recover(host)
     refused(host, "wrong token", result, "TOKEN-MISMATCH")
     told = next(one for one in result["remaining"] if one["id"] == "TOKEN-MISMATCH")
@@ -163,7 +163,7 @@ def test_wrong_token(host: LabHost) -> None:
 def test_unknown_argument(host: LabHost) -> None:
     edit_config(host, 'kube-apiserver-arg+: ["nosuchflag=1"]\n')
     restart(host)
-    wait("the complaint", lambda: journal_has(host, "nosuchflag"))
+    until("the complaint", lambda: journal_has(host, "nosuchflag"))
     time.sleep(1)
     result = recover(host)
     refused(host, "unknown argument of the API server", result, "BAD-ARGUMENT")
@@ -174,7 +174,7 @@ def test_cgroup_v1_refused(host: LabHost) -> None:
         return  # here kubelet has nothing to refuse
     edit_config(host, 'kubelet-arg+: ["fail-cgroupv1=true"]\n')
     restart(host)
-    wait("the refusal", lambda: journal_has(host, "configured to not run on a host using cgroup v1"))
+    until("the refusal", lambda: journal_has(host, "configured to not run on a host using cgroup v1"))
     result = recover(host)
     refused(host, "kubelet refuses cgroup v1", result, "CGROUP-V1")
 
@@ -238,7 +238,7 @@ def test_node_password_changed(host: LabHost) -> None:
         return bool(events["items"])
 
     try:
-        wait("the event", lambda: unit(host, "ActiveState") == "active" and seen())
+        until("the event", lambda: unit(host, "ActiveState") == "active" and seen())
         result = recover(host)
         score("node password changed", result, "NODE-PASSWORD")
         assert "NODE-PASSWORD" in ids(result) and result["verified"], result["verdict"]
@@ -246,7 +246,7 @@ def test_node_password_changed(host: LabHost) -> None:
     finally:
         host.put(path, old.encode(), 0o600)
         restart(host)
-        wait("active", lambda: unit(host, "ActiveState") == "active")
+        until("active", lambda: unit(host, "ActiveState") == "active")
 
 
 def test_the_watch_heals_without_a_controller(host: LabHost) -> None:
@@ -264,8 +264,8 @@ def test_no_false_alarm_under_load(host: LabHost) -> None:
     host.sudo(["systemd-run", "--collect", "--unit=load", "sh", "-c", load])
     before = unit(host, "MainPID")
     try:
-        until = time.monotonic() + (600 if FULL else 20)
-        while time.monotonic() < until:
+        end = time.monotonic() + (600 if FULL else 20)
+        while time.monotonic() < end:
             report = json.loads(host.sudo(["holdfast", "watch"], check=False, timeout=200).out)
             assert "recovery" not in report, report
             time.sleep(1)

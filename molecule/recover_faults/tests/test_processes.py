@@ -6,9 +6,10 @@ import json
 
 import pytest
 from as_operator import run_module
-from harness import done, healed, local, pid_of, recover, unit, wait
+from harness import done, healed, local, pid_of, recover, unit
 
 from lab.host import LabHost
+from tests.scenario import until
 
 
 @pytest.mark.req("SN-02", "SN-03")
@@ -51,7 +52,7 @@ def test_power_loss_during_writes(host: LabHost) -> None:
         "-n default >/dev/null 2>&1; done"
     )
     host.sudo(["systemd-run", "--collect", "--unit=storm", "sh", "-c", script])
-    wait("some writes", lambda: len(host.kubectl(["get", "configmaps", "-n", "default"])["items"]) > 5)
+    until("some writes", lambda: len(host.kubectl(["get", "configmaps", "-n", "default"])["items"]) > 5)
     host.power_loss()
     result = recover(host)
     assert result["verified"], result["verdict"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from as_operator import run_module
-from harness import done, ready, score, wait
+from harness import done, ready, score
 
 from lab.host import LabHost
+from tests.scenario import until
 
 NAMESPACE = "fault-images"
 IMAGE = "localhost:5000/lab/redis:7"
@@ -77,26 +77,19 @@ def recover(host: LabHost, **options: Any) -> dict[str, Any]:
     return result
 
 
-def scored(fault: str, result: dict[str, Any], cause: str, began: float) -> None:
-    """A line of the table in k3s_recover's form."""
-    seconds = {"total": round(time.monotonic() - began, 1)}
-    score(fault, {**result, "seconds": seconds}, f"registry: {cause}")
-
-
 @pytest.mark.req("SN-36", "SN-37", "SN-38")
 def test_registry_stopped(apps: LabHost) -> None:
     host = apps
     host.sudo(["systemctl", "stop", "docker-registry"])
     kubectl(host, "apply", "-f", "-", stdin=deployment("stopped", IMAGE))
-    wait("the pod waits for its image", lambda: waiting(host, "stopped"))
+    until("the pod waits for its image", lambda: waiting(host, "stopped"))
     seen = run_module("registry_info", namespaces=[NAMESPACE])
     assert seen["answers"] is False and seen["failing"][0]["cause"] == "REGISTRY-DOWN"
-    began = time.monotonic()
     result = recover(host)
-    scored("registry stopped", result, "REGISTRY-DOWN", began)
+    score("registry stopped", result, "registry: REGISTRY-DOWN")
     assert result["verified"], result
     assert done(result)[0] == "restart_registry"
-    wait("the pod runs", lambda: running(host, "stopped"))
+    until("the pod runs", lambda: running(host, "stopped"))
     again = recover(host)
     assert again["verified"] and not again["changed"]
 
@@ -125,7 +118,7 @@ def test_blob_lost(apps: LabHost) -> None:
     """
     host = apps
     kubectl(host, "apply", "-f", "-", stdin=deployment("blob", IMAGE))
-    wait("the pod runs", lambda: running(host, "blob"))
+    until("the pod runs", lambda: running(host, "blob"))
     before = run_module("registry_info", namespaces=[NAMESPACE])
     assert before["missing"] == [], before
     crictl = ["/usr/local/bin/k3s", "crictl"]
@@ -133,15 +126,14 @@ def test_blob_lost(apps: LabHost) -> None:
     host.sudo([*ctr, "content", "fetch", IMAGE])
     for source in ("containerd", "containerd's blobs"):
         lose_largest_blob(host)
-        began = time.monotonic()
         result = recover(host)
-        scored("registry lost a blob", result, "BLOB-MISSING", began)
+        score("registry lost a blob", result, "registry: BLOB-MISSING")
         assert result["verified"], result
         assert pushed(result) == source and result["pulled"] == {IMAGE: "ok"}
         assert not recover(host)["changed"]
         host.sudo([*crictl, "rmi", IMAGE])
         host.sudo([*crictl, "pull", IMAGE])
-        wait("layers are left out", lambda: "incomplete" in host.sudo([*ctr, "images", "check"]).out)
+        until("layers are left out", lambda: "incomplete" in host.sudo([*ctr, "images", "check"]).out)
     host.sudo([*ctr, "content", "fetch", IMAGE])
 
 
@@ -149,19 +141,19 @@ def test_hosts_toml_wrong(apps: LabHost) -> None:
     host = apps
     wrong = 'server = "http://localhost:5999/v2"\n[host."http://localhost:5999/v2"]\n  capabilities = ["pull", "resolve"]\n'
     host.put(HOSTS, wrong.encode(), 0o600)
-    began = time.monotonic()
     result = recover(host)
-    scored("wrong hosts.toml", result, "HOSTS-TOML", began)
+    score("wrong hosts.toml", result, "registry: HOSTS-TOML")
     assert done(result) == ["rewrite_hosts"] and result["verified"], result
     assert not host.exists(HOSTS) or "5999" not in host.read(HOSTS)
-    wait("node Ready", lambda: ready(host))
+    until("node Ready", lambda: ready(host))
 
 
 def test_misspelt_name_is_for_a_person(apps: LabHost) -> None:
     host = apps
     kubectl(host, "apply", "-f", "-", stdin=deployment("typo", "localhost:5000/lab/rediss:7"))
-    wait("the pod waits for its image", lambda: waiting(host, "typo"))
+    until("the pod waits for its image", lambda: waiting(host, "typo"))
     result = recover(host)
     verdict = result["images"]["localhost:5000/lab/rediss:7"]
     assert verdict["cause"] == "TYPO" and "lab/redis" in verdict["fix"]
     assert done(result) == [] and result["verified"] is False
+    score("an image's name misspelt", result, "registry: TYPO", verdict["fix"])

@@ -12,7 +12,10 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Acti
 
 @dataclass
 class Envelope:
-    """changed, plan, actions, verified (None when nothing looked), evidence (path), diff, extra (further keys)."""
+    """changed, plan, actions, verified (None when nothing looked), evidence (path), diff, timing, extra (further keys).
+
+    timing: seconds until the plan stood (detect) and in all (seconds).
+    """
 
     changed: bool = False
     plan: list[Action] = field(default_factory=list)
@@ -20,6 +23,7 @@ class Envelope:
     verified: Optional[bool] = None
     evidence: Optional[str] = None
     diff: Optional[dict[str, Any]] = None
+    timing: dict[str, float] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -31,6 +35,7 @@ class Envelope:
             actions=[outcome.as_dict() for outcome in self.actions],
             verified=self.verified,
             evidence=self.evidence,
+            timing=self.timing,
         )
         if self.diff is not None:
             shown["diff"] = self.diff

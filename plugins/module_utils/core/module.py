@@ -21,17 +21,15 @@ def run_module(spec: dict[str, Any], body: Body, **rules: Any) -> None:
     """Run body(params, check_mode, diff) as an Ansible module.
 
     spec: the argument spec. rules: further AnsibleModule arguments (required_if, mutually_exclusive …).
-    Every result says when it began and how long it took (timing).
+    Every result says when it began, how long it took, and after how long the plan stood (timing: at, seconds, detect).
     A HoldfastError becomes one fail_json with the partial envelope; anything else also gets its traceback.
     """
     clock = Clock()
     started, began = clock.now(), clock.monotonic()
 
     def timed(result: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **result,
-            "timing": {"at": started.isoformat(), "seconds": round(clock.monotonic() - began, 2)},
-        }
+        whole = {"at": started.isoformat(), "seconds": round(clock.monotonic() - began, 2)}
+        return {**result, "timing": {**result.get("timing", {}), **whole}}
 
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
     try:

@@ -59,10 +59,12 @@ def run(
     everything else end the run. Every exception carries the partial envelope as `exc.envelope`.
     """
     envelope = Envelope()
+    deadline = Deadline(clock, deadline_seconds)
     try:
-        context = Context(clock, Deadline(clock, deadline_seconds))
+        context = Context(clock, deadline)
         facts = context.facts = observe()
         envelope.plan = list(plan(facts))
+        envelope.timing["detect"] = round(deadline.elapsed(), 2)
         if check_mode:
             envelope.changed = any(action.changes for action in envelope.plan[:budget] if budget != 0)
             return envelope
@@ -86,6 +88,8 @@ def run(
     except Exception as failure:
         failure.envelope = envelope  # type: ignore[attr-defined]
         raise
+    finally:
+        envelope.timing["seconds"] = round(deadline.elapsed(), 2)
 
 
 def _within_budget(plan: list[Action], budget: Optional[int]) -> tuple[list[Action], list[Outcome]]:

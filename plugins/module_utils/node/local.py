@@ -202,7 +202,7 @@ def brief(result: dict[str, Any]) -> dict[str, Any]:
         "done": [f"{one['kind']} {one['target']}" for one in result["actions"] if one["outcome"] == "done"],
         "verified": result["verified"],
         "evidence": result["evidence"],
-        "seconds": result.get("seconds"),
+        "timing": result["timing"],
     }
 
 

@@ -49,8 +49,6 @@ class Recovery:
         self.journal: list[str] = []
         self.bundle: str | None = None
         self.bundle_error: EvidenceError | None = None
-        self.began = clock.monotonic()
-        self.detected_after = 0.0
         self.resumed = False
         self._acted = False
         self._rung, self._failed_rung, self._found = GENTLE, -1, set[str]()
@@ -67,7 +65,6 @@ class Recovery:
         self.findings, actions = ladder.plan(facts, self.options)
         self.journal = [redact_text(line) for line in look(facts, "journal.lines", [])]
         self._found = {one.cause for one in self.findings}
-        self.detected_after = round(self.clock.monotonic() - self.began, 2)
         if not self.check_mode and (actions or self.serious(self.findings)):
             try:
                 self.bundle = self.collect(facts, actions)
@@ -181,10 +178,6 @@ class Recovery:
             "needs_person": self.for_a_person(after, acted),
             "checks": checks,
             "resumed": self.resumed,
-            "seconds": {
-                "detect": self.detected_after,
-                "total": round(self.clock.monotonic() - self.began, 1),
-            },
         }
         return well and not remaining, {**extra, "verdict": self.verdict(well, remaining)}
 
@@ -217,7 +210,7 @@ class Recovery:
 def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_seconds: float, budget: int | None,
             evidence_dir: str, evidence_required: bool = True, commands: Commands | None = None,
             clock: Clock | None = None) -> Envelope:  # fmt: skip
-    """Run one recovery and return its envelope; `extra` has findings, remaining, checks, seconds, verdict."""
+    """Run one recovery and return its envelope; `extra` has findings, remaining, checks, verdict."""
     clock = clock or Clock()
     one = Recovery(
         commands or Commands(),
@@ -248,7 +241,6 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
             findings=[finding.as_dict() for finding in one.findings],
             needs_person=one.for_a_person(one.findings),
             verdict=ladder.summary(one.findings),
-            seconds={"detect": one.detected_after},
         )
     return envelope
 

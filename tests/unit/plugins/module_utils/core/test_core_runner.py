@@ -146,3 +146,13 @@ def test_a_bug_keeps_the_partial_envelope() -> None:
 def test_workers_keep_the_order_of_the_plan() -> None:
     envelope = Story([action(str(n)) for n in range(20)]).run(workers=8, deadline_seconds=10**6)
     assert [o.action.target for o in envelope.actions] == [str(n) for n in range(20)]
+
+
+def test_it_says_when_the_plan_stood_and_when_all_was_over() -> None:
+    story = Story([action("a"), action("b")])
+    assert story.run().timing == {"detect": 0, "seconds": 20}
+    assert "detect" in story.run(check_mode=True).timing
+    story.failures = {"b": RuntimeError("bug")}
+    with pytest.raises(RuntimeError) as ended:
+        story.run()
+    assert ended.value.envelope.timing["seconds"] == 20  # type: ignore[attr-defined]

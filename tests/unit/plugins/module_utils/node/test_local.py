@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import FakeClock
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import Envelope
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.local import Local, load, main
 
 
@@ -19,7 +20,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Local:
 
     def recovered() -> dict[str, Any]:
         calls.append(1)
-        return {"verdict": "recovered", "findings": [], "actions": [], "verified": True, "evidence": None}
+        return Envelope(verified=True, extra={"verdict": "recovered", "findings": []}).as_dict()
 
     monkeypatch.setattr(one, "recover", recovered)
     monkeypatch.setattr(one, "remember_sometimes", lambda: None)
