@@ -73,7 +73,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "## Broken on a lab host, and what happened",
         "",
         "Seconds count from the start of the recovery: until the cause was named, and until the host was proven well (or the",
-        "refusal was certain). In each case the evidence bundle was there and a second run found nothing to do.",
+        "refusal was certain). What was done left its evidence first, and a second run found nothing to do.",
         "",
         "| fault | detected as | done | result | seconds to detect | in all |",
         "| --- | --- | --- | --- | ---: | ---: |",
