@@ -13,6 +13,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.health import (
     checks_cluster,
     checks_host,
     checks_pods,
+    checks_storage,
     cluster_facts,
     host_facts,
 )
@@ -105,7 +106,7 @@ def _facts(host: HostFacts, cluster: cluster_facts.ClusterFacts, params: dict[st
         "registry": host.registry,
         "backups": host.backups,
         "nodes": [node["metadata"]["name"] for node in cluster.nodes],
-        "claims": checks_cluster.volumes(cluster),
+        "claims": checks_storage.volumes(cluster),
         "consumers": checks_cluster.consumers(cluster),
         "rows": cluster.rows,
         "backup_rows": cluster.backup_rows,

@@ -1,15 +1,15 @@
 # Copyright: Holdfast maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Findings from nodes, kubelet statistics, storage, jobs and Flux. Pure."""
+"""Findings from the API: nodes and kubelet statistics, jobs and Flux here, storage and rows in their own files. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster import predicates
+from ansible_collections.holdfast.k3s.plugins.module_utils.health import checks_database, checks_storage
 from ansible_collections.holdfast.k3s.plugins.module_utils.health.cluster_facts import ClusterFacts
 from ansible_collections.holdfast.k3s.plugins.module_utils.health.model import Finding
-from ansible_collections.holdfast.k3s.plugins.module_utils.health.quantity import to_bytes
 
 PRESSURES = {
     "MemoryPressure": ("memory", "the node is short of memory"),
@@ -18,7 +18,6 @@ PRESSURES = {
     "NetworkUnavailable": ("node", "the node's network is not set up"),
 }
 TOP = 5
-LOST_ROWS = "look before anything else is written; then ansible-playbook holdfast.k3s.restore"
 
 
 def check(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
@@ -46,13 +45,13 @@ def check(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
         )
     for node in facts.nodes:
         found += _node(node, facts)
-    found += _claims(facts, params)
-    found += _volumes(facts, params)
-    found += _cronjobs(facts)
-    found += _flux(facts)
-    found += _rows(facts)
-    found += _backup_rows(facts)
-    return found
+    return [
+        *found,
+        *checks_storage.check(facts, params),
+        *_cronjobs(facts),
+        *_flux(facts),
+        *checks_database.check(facts),
+    ]
 
 
 def consumers(facts: ClusterFacts) -> list[dict[str, Any]]:
@@ -66,23 +65,6 @@ def consumers(facts: ClusterFacts) -> list[dict[str, Any]]:
         for pod in stats.get("pods") or []
     ]
     return sorted(pods, key=lambda entry: -entry["memory_mb"])[:TOP]
-
-
-def volumes(facts: ClusterFacts) -> list[dict[str, Any]]:
-    """Use of every mounted claim, by the kubelet's statistics."""
-    found = {}
-    for stats in facts.stats.values():
-        for pod in stats.get("pods") or []:
-            for volume in pod.get("volume") or []:
-                claim = volume.get("pvcRef")
-                if claim and volume.get("capacityBytes"):
-                    capacity, free = int(volume["capacityBytes"]), int(volume.get("availableBytes") or 0)
-                    found[f"{claim['namespace']}/{claim['name']}"] = {
-                        "used_mb": int(volume.get("usedBytes") or 0) // 2**20,
-                        "capacity_mb": capacity // 2**20,
-                        "percent": round(100 * (1 - free / capacity)),
-                    }
-    return [{"claim": name, **found[name]} for name in sorted(found)]
 
 
 def _node(node: dict[str, Any], facts: ClusterFacts) -> list[Finding]:
@@ -142,71 +124,6 @@ def memory_plan(facts: ClusterFacts) -> tuple[str, ...]:
         "then lower memory limits of the largest, and deploy",
         "evict nothing by hand: the owner would create it again",
     )
-
-
-def _claims(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
-    seen = facts.look.pvcs if facts.look else {}
-    found = []
-    for (namespace, name), claim in sorted(seen.items()):
-        bound, why = predicates.pvc_bound(claim)
-        events = (facts.look.events if facts.look else {}).get(str(claim["metadata"].get("uid"))) or []
-        waits = bool(events) and events[-1].get("reason") == "WaitForFirstConsumer"
-        if not bound:
-            severity = "note" if waits else "degraded"
-            found.append(
-                Finding(
-                    "claim_unbound",
-                    "storage",
-                    severity,
-                    f"claim {namespace}/{name} {why}",
-                    "see its events: storage class, free space, or no pod that uses it",
-                )
-            )
-    for wanted in params["expected_claims"]:
-        claim_seen = seen.get((wanted["namespace"], wanted["name"]))
-        where = f"{wanted['namespace']}/{wanted['name']}"
-        if claim_seen is None:
-            found.append(
-                Finding(
-                    "claim_missing",
-                    "storage",
-                    "degraded",
-                    f"claim {where} is missing",
-                    "deploy it, or restore it",
-                )
-            )
-        elif wanted.get("size"):
-            has = str(((claim_seen.get("status") or {}).get("capacity") or {}).get("storage") or "0")
-            if to_bytes(has) < to_bytes(wanted["size"]):
-                found.append(
-                    Finding(
-                        "claim_small",
-                        "storage",
-                        "degraded",
-                        f"claim {where} has {has}, declared are {wanted['size']}",
-                        "expand it, or correct the inventory",
-                    )
-                )
-    return found
-
-
-def _volumes(facts: ClusterFacts, params: dict[str, Any]) -> list[Finding]:
-    found = []
-    for volume in volumes(facts):
-        if volume["percent"] >= params["disk_percent"]:
-            severity = "down" if volume["percent"] >= params["disk_percent_down"] else "degraded"
-            text = f"claim {volume['claim']} is {volume['percent']} % full"
-            found.append(
-                Finding(
-                    "claim_full",
-                    "storage",
-                    severity,
-                    text,
-                    "expand the claim, or remove what it does not need",
-                    value=volume["percent"],
-                )
-            )
-    return found
 
 
 def _cronjobs(facts: ClusterFacts) -> list[Finding]:
@@ -305,50 +222,3 @@ def _flux(facts: ClusterFacts) -> list[Finding]:
 
 def _flux_key(item: dict[str, Any]) -> tuple[Any, Any, Any]:
     return item.get("kind"), item["metadata"].get("namespace"), item["metadata"].get("name")
-
-
-def _rows(facts: ClusterFacts) -> list[Finding]:
-    found = []
-    for entry in facts.rows:
-        where = f"table {entry['table']} of {entry['database']} in {entry['namespace']}/{entry['pod']}"
-        if "error" in entry:
-            text = f"the rows of {where} could not be counted: {entry['error']}"
-            found.append(
-                Finding(
-                    "rows_unknown", "database", "degraded", text, "see whether the database's pod is Ready"
-                )
-            )
-        elif entry["rows"] < entry["min_rows"]:
-            text = f"{where} has {entry['rows']} rows, expected are at least {entry['min_rows']}"
-            found.append(Finding("rows_low", "database", "down", text, LOST_ROWS, value=entry["rows"]))
-    return found
-
-
-def _backup_rows(facts: ClusterFacts) -> list[Finding]:
-    """A database that lost rows since its newest backup is down, however well everything around it runs."""
-    found = []
-    for entry in facts.backup_rows:
-        where = f"{entry['namespace']}/{entry['database']}"
-        if "error" in entry:
-            text = f"the rows of {where} could not be compared with its newest backup: {entry['error']}"
-            fix = "see whether the database's pod is Ready"
-            found.append(Finding("rows_unknown", "database", "degraded", text, fix))
-        elif "unproven" in entry:
-            text = f"the rows of {where} are compared with nothing: {entry['unproven']}"
-            fix = "take one: ansible-playbook holdfast.k3s.backup"
-            found.append(Finding("rows_unproven", "database", "note", text, fix))
-        elif entry["fewer"]:
-            text = (
-                f"{where} has fewer rows than its newest backup {entry['backup']}: {_fewer(entry['fewer'])}"
-            )
-            found.append(Finding("rows_lost", "database", "down", text, LOST_ROWS, value=len(entry["fewer"])))
-    return found
-
-
-def _fewer(tables: list[dict[str, Any]]) -> str:
-    named = [
-        f"{one['table']} is gone" if one["rows"] is None else
-        f"{one['table']} has {one['rows']} instead of {one['expected']}"
-        for one in tables[:TOP]
-    ]  # fmt: skip
-    return ", ".join(named) + (f", and {len(tables) - TOP} more tables" if len(tables) > TOP else "")
