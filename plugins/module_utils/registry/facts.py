@@ -119,7 +119,7 @@ def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime)
         facts["repositories"] = sorted(client.catalog())
     except RegistryError as error:
         facts["ping_error"] = str(error)
-    users = needed.users([*pods, *workloads])
+    users = needed.users([*needed.unfinished(pods), *workloads])
     have = sources.whole_in_containerd(commands, settings.binary)
     known: dict[str, bool] = {}
     for image in sorted({*users, *(one["image"] for one in facts["failing"])}):

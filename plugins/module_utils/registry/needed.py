@@ -47,6 +47,11 @@ def users(items: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
+def unfinished(pods: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The pods that can still need an image; one that has ended never starts again, its owner makes another."""
+    return [pod for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
+
+
 def owner(pod: dict[str, Any]) -> str:
     """Kind of the controller that recreates a pod, or an empty string."""
     for one in pod["metadata"].get("ownerReferences") or []:

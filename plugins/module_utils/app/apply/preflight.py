@@ -59,7 +59,9 @@ def gather(client: Client, namespace: str, expects: Mapping[str, Any]) -> Cluste
         ),
         "claims": lambda: claims(client, namespace) if expects.get("claims") else [],
         "secrets": lambda: _secrets(client, namespace, expects.get("secrets") or {}),
-        "unknown_kinds": lambda: [f"{v} {k}" for v, k in expects.get("kinds", []) if not client.serves(v, k)],
+        "unknown_kinds": lambda: [
+            f"{k} of {v}" for v, k in expects.get("kinds", []) if not client.serves(v, k)
+        ],
         "stores": lambda: {f"{k}/{n}": _store(client, namespace, k, n) for k, n in expects.get("stores", [])},
         "endpoints": lambda: {e: _connect(e) for e in expects.get("endpoints", [])},
         "metrics": lambda: not expects.get("metrics") or client.get(_METRICS) is not None,
@@ -181,12 +183,12 @@ def findings(cluster: Cluster, expects: Mapping[str, Any]) -> Iterator[Finding]:
     for store, wrong in cluster.stores.items():
         if wrong:
             yield Finding(
-                "cluster.secret_store", "secrets", wrong, "make or mend the store first, or use provider: static", store, source="ST-25",
+                "cluster.secret_store", "secrets.*.store", wrong, "make or mend the store first, or use provider: static", store, source="ST-25",
             )  # fmt: skip
     for kind in cluster.unknown_kinds:
         yield Finding(
             "cluster.crd", "(cluster)", "The cluster does not know this kind of object.",
-            "install the controller that brings it (for secrets: or provider: static)", kind, source="ST-11",
+            "install the controller that brings it, or use provider: static where it is about secrets", kind, source="ST-11",
         )  # fmt: skip
     for endpoint, why in cluster.endpoints.items():
         if why is not None:

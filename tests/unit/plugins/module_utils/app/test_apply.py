@@ -16,6 +16,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release imp
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import FakeClock
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
 
 SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
 VALUES: dict[str, Any] = {
@@ -332,7 +333,7 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
     cluster = preflight.Cluster(
         version=(1, 36),
         secrets={"keys": ["A"]},
-        unknown_kinds=["external-secrets.io/v1 ExternalSecret", "cert-manager.io/v1 ClusterIssuer"],
+        unknown_kinds=["ExternalSecret of external-secrets.io/v1", "ClusterIssuer of cert-manager.io/v1"],
         stores={"ClusterSecretStore/vault": "It is not ready: sealed.", "ClusterSecretStore/ok": ""},
         endpoints={"db.example:5432": "timed out", "ok:1": None},
         metrics=False,
@@ -351,6 +352,9 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         "'ClusterSecretStore/vault': It is not ready: sealed.",
     ):
         assert any(words in text for text in found), words
+    assert [redact_text(text) for text in found] == found, (
+        "what is named looks like a secret to the module's error"
+    )
     assert list(preflight.findings(preflight.Cluster(version=(1, 36)), {})) == []
 
 

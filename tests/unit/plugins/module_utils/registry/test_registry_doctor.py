@@ -175,3 +175,10 @@ def test_images_of_every_kind_of_workload() -> None:
     deployment = {"kind": "Deployment", "metadata": {}, "spec": {"template": {"spec": spec}}}
     pod = {"kind": "Pod", "metadata": {}, "spec": spec}
     assert all(needed.images(one) == ["i", "c"] for one in (cron, deployment, pod))
+
+
+@pytest.mark.parametrize(
+    ("phase", "needs"), [("Running", True), ("Pending", True), ("Succeeded", False), ("Failed", False)]
+)
+def test_a_pod_that_has_ended_needs_no_image(phase: str, needs: bool) -> None:
+    assert bool(needed.unfinished([{"status": {"phase": phase}}])) == needs
