@@ -55,7 +55,7 @@ _PATTERNS = (
     (
         re.compile(
             r"(?i)([\"']?[A-Z0-9_.-]*(?:PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|_KEY)[A-Z0-9_-]*[\"']?\s*(?:=|:\s|:(?=[\"']))\s*)"
-            r"(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;\"'&]+)"
+            r"(?!(?:true|false|null)(?:[\s,;\"'&}\]]|$))(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;\"'&]+)"
         ),
         rf"\1{MASK}",
     ),

@@ -17,6 +17,7 @@ TEXTS = [
     f"redis://:{CANARY}@redis:6379/0",
     f"Authorization: Bearer {CANARY}abcdef",
     f"PGPASSWORD={CANARY} psql",
+    f"password:  true-{CANARY}",
     f'{{"password":"{CANARY}"}}',
     f"api_key: {CANARY}",
     f"--token={CANARY} --node-ip=1.2.3.4",
@@ -83,3 +84,9 @@ def test_what_a_person_needs_stays() -> None:
     }
     assert redact_object(pod) == pod
     assert redact_text("listening on http://0.0.0.0:8080/health") == "listening on http://0.0.0.0:8080/health"
+    for advice in (
+        "run again with allow_node_password_reset: true",
+        '{"secrets_encryption": true}',
+        "x_token=false; y",
+    ):
+        assert redact_text(advice) == advice, "true and false are no secrets"
