@@ -258,6 +258,7 @@ def test_the_watch_heals_without_a_controller(host: LabHost) -> None:
     assert report["recovery"]["verified"] and "CRI-STOPPED" in report["recovery"]["found"], report
 
 
+@pytest.mark.timeout(1200)
 def test_no_false_alarm_under_load(host: LabHost) -> None:
     """A busy healthy host: not one action."""
     load = "while true; do k3s kubectl get pods -A >/dev/null 2>&1; dd if=/dev/zero of=/tmp/load bs=1M count=50 conv=fsync 2>/dev/null; done"
