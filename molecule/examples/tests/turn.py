@@ -23,11 +23,11 @@ HOST = "examples"
 PATIENCE = 300
 KUBECTL = ["/usr/local/bin/k3s", "kubectl"]
 STOP = "/run/holdfast-stop-asking"
-# Asks until the file is there, over a new connection each time, and tells what did not answer 200.
+# Asks until the file is there, a hundred times at least, over a new connection each time, and tells what did not answer 200.
 ASK = f"""
 import json, os, sys, time, urllib.request
 asked, failed, end = 0, [], time.monotonic() + 600
-while time.monotonic() < end and not os.path.exists({STOP!r}):
+while time.monotonic() < end and (asked < 100 or not os.path.exists({STOP!r})):
     asked += 1
     try:
         urllib.request.urlopen(sys.argv[1], timeout=30).read()
