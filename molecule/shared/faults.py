@@ -17,7 +17,8 @@ def done(result: dict[str, Any]) -> list[str]:
 
 
 def as_one(timeline: dict[str, Any]) -> dict[str, Any]:
-    """A playbook's timeline in the form of one module's result."""
+    """A playbook's timeline in the form of one module's result. What nothing was planned for is named with the verdict."""
+    healthy = timeline["verdict"] == "healthy"
     planned = [
         entry["at"] + step["result"]["timing"]["detect"]
         for entry, step in zip(timeline["entries"], timeline["steps"], strict=True)
@@ -25,8 +26,11 @@ def as_one(timeline: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "actions": [one for step in timeline["steps"] for one in step["result"].get("actions") or []],
-        "verified": timeline["verdict"] == "healthy",
-        "timing": {"seconds": timeline["seconds"], "detect": min(planned, default=None)},
+        "verified": healthy,
+        "timing": {
+            "seconds": timeline["seconds"],
+            "detect": min(planned, default=None if healthy else timeline["seconds"]),
+        },
     }
 
 
