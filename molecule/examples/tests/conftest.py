@@ -89,6 +89,7 @@ def foreign_kinds(host: LabHost) -> LabHost:
         "crd/middlewares.traefik.io",
         "crd/externalsecrets.external-secrets.io",
         "crd/clusterissuers.cert-manager.io",
+        "crd/kustomizations.kustomize.toolkit.fluxcd.io",
     ]
     host.sudo([*KUBECTL, "wait", "--for=condition=Established", "--timeout=180s", *named], timeout=240)
     return host
