@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from one_service import IMAGE, NAME, SERVICE, deliver, gone, refusal
-from turn import KUBECTL
+from turn import HOST, KUBECTL
 
-from lab import helm
+from lab import controller, helm
 from lab.host import LabHost
 from tests.scenario import until
 
@@ -118,6 +118,56 @@ def test_what_flux_keeps_is_changed_only_while_flux_is_suspended(
             [*KUBECTL, "delete", "kustomization.kustomize.toolkit.fluxcd.io", "apps", "--ignore-not-found"]
         )
         host.sudo([*KUBECTL, "delete", "namespace", NAME, "--ignore-not-found"], timeout=300)
+
+
+@pytest.mark.req("SN-60")
+def test_health_says_what_flux_has_not_brought(foreign_kinds: LabHost) -> None:
+    """The kinds are Flux's own; what its controllers would say is written into the status."""
+    host, old, new = foreign_kinds, "main@sha1:aaaa", "main@sha1:bbbb"
+    now, where = "2026-01-01T00:00:00Z", {"name": "apps", "namespace": "default"}
+    artifact = {
+        "revision": new,
+        "path": "a",
+        "url": "http://source",
+        "digest": f"sha256:{64 * 'a'}",
+        "lastUpdateTime": now,
+    }
+    repository = {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "GitRepository",
+        "metadata": where,
+        "spec": {"interval": "1m", "url": "https://git.example.com/apps"},
+    }
+    keeper = {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+        "kind": "Kustomization",
+        "metadata": where,
+        "spec": {"interval": "10m", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "apps"}},
+    }
+
+    def says(kind: str, ready: str, **status: Any) -> None:
+        condition = {"type": "Ready", "status": ready, "message": "no such path", "reason": "Tested"}
+        patch = {"status": {"conditions": [{**condition, "lastTransitionTime": now}], **status}}
+        argv = ["patch", kind, "apps", "--subresource=status", "--type=merge", "-p", json.dumps(patch)]
+        host.sudo([*KUBECTL, "-n", "default", *argv])
+
+    def told() -> dict[str, str]:
+        found = controller.module("host_health", HOST, {"backup_rows": False})["findings"]
+        return {one["id"]: one["text"] for one in found if one["id"].startswith("flux")}
+
+    try:
+        for manifest in (repository, keeper):
+            host.sudo([*KUBECTL, "apply", "--server-side", "-f", "-"], stdin=json.dumps(manifest).encode())
+        says("gitrepository", "True", artifact=artifact)
+        says("kustomization.kustomize.toolkit.fluxcd.io", "True", lastAppliedRevision=old)
+        assert told() == {"flux_behind": f"Kustomization default/apps runs {old}, and Git has {new}"}
+        says("kustomization.kustomize.toolkit.fluxcd.io", "False", lastAppliedRevision=old)
+        assert "no such path" in told()["flux_not_ready"]
+        says("kustomization.kustomize.toolkit.fluxcd.io", "True", lastAppliedRevision=new)
+        assert told() == {}
+    finally:
+        kinds = "kustomizations.kustomize.toolkit.fluxcd.io,gitrepositories"
+        host.sudo([*KUBECTL, "-n", "default", "delete", kinds, "apps", "--ignore-not-found"])
 
 
 @pytest.mark.req("ST-25", "ST-32", "ST-54")
