@@ -28,6 +28,14 @@ def statefulset(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "spec": wanted}
 
 
+def evidence_and_nothing_left(space: Space, result: dict[str, Any]) -> None:
+    """The bundle is there, private, and holds the pods; another run has nothing to do."""
+    assert space.host.sudo(["stat", "-c", "%a", result["evidence"]]).out.strip() == "700"
+    assert json.loads(space.host.read(f"{result['evidence']}/pods.json"))
+    again = run_module("pod_reap", **QUICK)
+    assert (again["changed"], again["plan"], again["verified"]) == (False, [], True), again
+
+
 def running(space: Space, name: str) -> Optional[dict[str, Any]]:
     """The running pod of that app, or None."""
     found = [pod for pod in space.pods(f"app={name}") if pod["status"]["phase"] == "Running"]
@@ -44,12 +52,9 @@ def test_dead_pods_by_the_hundred(space: Space) -> None:
     assert result["outcomes"] == {"done": TOTAL} and result["verified"], result.get("msg")
     assert space.pods("app=seed") == []
     score("dead pods by the hundred: Failed, Evicted, Unknown", result, "pods: " + ", ".join(sorted(WANTED)))
-    evidence = result["evidence"]
-    assert space.host.sudo(["stat", "-c", "%a", evidence]).out.strip() == "700"
-    kept = space.host.sudo(["cat", f"{evidence}/pods.json"]).out
+    kept = space.host.read(f"{result['evidence']}/pods.json")
     assert len(json.loads(kept)) == TOTAL and "canary" not in kept
-    again = run_module("pod_reap", **QUICK)
-    assert (again["changed"], again["plan"], again["verified"]) == (False, [], True)
+    evidence_and_nothing_left(space, result)
 
 
 # The reaper of the host's own library, which kills itself before the deletion after so many.
@@ -126,6 +131,7 @@ def test_a_finalizer_is_explained_and_removed_only_by_name(space: Space) -> None
     assert result["changed"] and result["verified"], result
     assert space.pods() == []
     score("a pod held by a finalizer, its removal allowed", result, "pods: terminating")
+    evidence_and_nothing_left(space, result)
 
 
 def test_a_statefulset_pod_whose_container_lives_is_refused(space: Space) -> None:
@@ -198,6 +204,7 @@ def test_a_pod_on_a_dead_container_is_ended(space: Space) -> None:
         result = run_module("pod_reap", **QUICK)
         assert [one["kind"] for one in result["actions"]] == ["force_delete_pod"], result
         score("a StatefulSet's pod that does not end, its container dead", result, "pods: terminating")
+        evidence_and_nothing_left(space, result)
         assert uid not in {pod["metadata"]["uid"] for pod in space.pods()}
     finally:
         space.host.sudo(["systemctl", "stop", "holdfast-holder"], check=False)

@@ -126,10 +126,13 @@ def written(database: Database) -> Iterator[Callable[[], int]]:
         noted = database.host.sudo(["tail", "--bytes=200", ACKNOWLEDGED]).out
         return int(noted[: noted.rfind("\n")].split()[-1])  # a line that the cut went through is no note
 
-    until("rows are written", lambda: last() > 1000)
-    yield last
-    database.host.sudo(["systemctl", "stop", "holdfast-writer"], check=False)
-    database.sql("DROP TABLE holdfast_written")
+    try:
+        until("rows are written", lambda: last() > 1000)
+        yield last
+    finally:
+        database.host.sudo(["systemctl", "stop", "holdfast-writer"], check=False)
+        database.host.sudo(["rm", "--force", ACKNOWLEDGED])
+        database.sql("DROP TABLE holdfast_written")
 
 
 @pytest.mark.req("SN-09", "SN-29", "SN-30", "SN-31")

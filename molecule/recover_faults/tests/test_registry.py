@@ -145,6 +145,7 @@ def test_hosts_toml_wrong(apps: LabHost) -> None:
     score("wrong hosts.toml", result, "registry: HOSTS-TOML")
     assert done(result) == ["rewrite_hosts"] and result["verified"], result
     assert not host.exists(HOSTS) or "5999" not in host.read(HOSTS)
+    assert not recover(host)["changed"]
     until("node Ready", lambda: ready(host))
 
 

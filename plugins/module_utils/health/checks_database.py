@@ -23,12 +23,7 @@ def _rows(facts: ClusterFacts) -> list[Finding]:
     for entry in facts.rows:
         where = f"table {entry['table']} of {entry['database']} in {entry['namespace']}/{entry['pod']}"
         if "error" in entry:
-            text = f"the rows of {where} could not be counted: {entry['error']}"
-            found.append(
-                Finding(
-                    "rows_unknown", "database", "degraded", text, "see whether the database's pod is Ready"
-                )
-            )
+            found.append(_unknown(f"the rows of {where} could not be counted: {entry['error']}"))
         elif entry["rows"] < entry["min_rows"]:
             text = f"{where} has {entry['rows']} rows, expected are at least {entry['min_rows']}"
             found.append(Finding("rows_low", "database", "down", text, LOST_ROWS, value=entry["rows"]))
@@ -41,9 +36,8 @@ def _backup_rows(facts: ClusterFacts) -> list[Finding]:
     for entry in facts.backup_rows:
         where = f"{entry['namespace']}/{entry['database']}"
         if "error" in entry:
-            text = f"the rows of {where} could not be compared with its newest backup: {entry['error']}"
-            fix = "see whether the database's pod is Ready"
-            found.append(Finding("rows_unknown", "database", "degraded", text, fix))
+            why = f"could not be compared with its newest backup: {entry['error']}"
+            found.append(_unknown(f"the rows of {where} {why}"))
         elif "unproven" in entry:
             text = f"the rows of {where} are compared with nothing: {entry['unproven']}"
             fix = "take one: ansible-playbook holdfast.k3s.backup"
@@ -54,6 +48,10 @@ def _backup_rows(facts: ClusterFacts) -> list[Finding]:
             )
             found.append(Finding("rows_lost", "database", "down", text, LOST_ROWS, value=len(entry["fewer"])))
     return found
+
+
+def _unknown(text: str) -> Finding:
+    return Finding("rows_unknown", "database", "degraded", text, "see whether the database's pod is Ready")
 
 
 def _fewer(tables: list[dict[str, Any]]) -> str:

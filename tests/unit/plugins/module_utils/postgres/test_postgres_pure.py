@@ -1,4 +1,4 @@
-"""The pure parts: names, times, choosing, preflight, plan, judgement, manifests, jobs."""
+"""What is decided without a server: names, schedules, settings, choosing a backup, the plan of a restore, the remedy."""
 
 from __future__ import annotations
 
@@ -10,33 +10,18 @@ from typing import Any, Optional
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_settings import GIVEN
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import (
     backups,
     diagnose,
-    jobs,
     live,
-    manifests,
     names,
-    offsite,
-    pointer,
     restore_plan,
     settings,
-    setup,
     undo,
 )
-
-GIVEN: dict[str, Any] = {
-    "namespace": "shop",
-    "name": "postgres-backup",
-    "host": "postgres",
-    "databases": ["shop"],
-    "user": "owner",
-    "secret": "credentials",
-    "secret_key": "PASSWORD",
-    "scripts": {"backup.sh": "true"},
-}
 
 
 def backup(name: str = "20261120T020000Z", verified: Optional[str] = None, **manifest: Any) -> backups.Backup:
@@ -240,241 +225,6 @@ def test_the_cause_and_its_remedy(
 
 
 @pytest.mark.req("BR-05", "SN-07", "SN-48")
-def test_every_job_is_locked_down() -> None:
-    made = manifests.objects(settings.load(GIVEN), "postgres:15", {"app": "postgres"})
-    kinds = [obj["kind"] for obj in made]
-    assert kinds == ["ConfigMap", "PersistentVolumeClaim", "NetworkPolicy", "NetworkPolicy", *["CronJob"] * 3]
-    assert made[2]["spec"]["egress"][1]["to"] == [{"podSelector": {"matchLabels": {"app": "postgres"}}}]
-    for cron in made[4:]:
-        job = cron["spec"]["jobTemplate"]["spec"]
-        pod = job["template"]["spec"]
-        assert job["activeDeadlineSeconds"] and job["backoffLimit"] == 3
-        assert pod["automountServiceAccountToken"] is False and pod["securityContext"]["runAsNonRoot"]
-        assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
-    verify_env = {
-        entry["name"]
-        for entry in made[5]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["env"]
-    }
-    assert "PGPASSWORD" not in verify_env and "PGHOST" not in verify_env
-
-
-def test_a_job_is_its_cron_job_with_another_script() -> None:
-    cron = manifests.objects(settings.load(GIVEN), "postgres:15", {})[-3]
-    job = jobs.from_cron(cron, "one", "prepare.sh", {"DATABASE": "a$(B)", "JOBS": "4"})
-    container = job["spec"]["template"]["spec"]["containers"][0]
-    env = {entry["name"]: entry.get("value") for entry in container["env"]}
-    assert (
-        container["command"] == ["sh", "/scripts/prepare.sh"]
-        and env["DATABASE"] == "a$$(B)"
-        and env["JOBS"] == "4"
-    )
-    assert job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [64, 65]
-    assert cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
-
-
-OFFSITE = {"repository": "s3:https://s3.example.com:9000/b/music", "image": "restic:1", "secret": "keys"}
-
-
-def test_another_place_gets_a_job_that_never_sees_the_database() -> None:
-    given = settings.load({**GIVEN, "offsite": OFFSITE})
-    made = {
-        f"{o['kind']}/{o['metadata']['name']}": o for o in manifests.objects(given, "postgres:15", {"a": "b"})
-    }
-    cron = made["CronJob/postgres-backup-offsite"]
-    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    env = {entry["name"]: entry.get("value") for entry in container["env"]}
-    assert env["RESTIC_REPOSITORY"] == OFFSITE["repository"] and env["HOST"] == "shop.postgres-backup"
-    assert not {"PGHOST", "PGPASSWORD", "RESTIC_PASSWORD"} & set(env)
-    assert [e["secretRef"]["name"] for e in container["envFrom"]] == ["postgres-backup-offsite-key", "keys"]
-    assert pod["securityContext"]["runAsNonRoot"] and pod["automountServiceAccountToken"] is False
-    egress = made["NetworkPolicy/postgres-backup-offsite"]["spec"]["egress"]
-    assert egress[-1] == {"ports": [{"port": 9000, "protocol": "TCP"}]}
-    assert "NetworkPolicy/postgres-backup-offsite" not in {
-        f"{o['kind']}/{o['metadata']['name']}"
-        for o in manifests.objects(settings.load(GIVEN), "p:15", {"a": "b"})
-    }
-
-
-def test_directory_and_sftp_repositories() -> None:
-    on_claim = settings.load({**GIVEN, "offsite": {**OFFSITE, "repository": "/offsite/r", "claim": "nas"}})
-    cron = manifests.objects(on_claim, "postgres:15", {})[-1]
-    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    assert {"name": "offsite", "mountPath": "/offsite"} in pod["containers"][0]["volumeMounts"]
-    for repository, login, port in (
-        ("sftp:me@nas:/srv/r", "me@nas", 22),
-        ("sftp://me@nas:2222//srv/r", "-p 2222 me@nas", 2222),
-    ):
-        found = offsite.Offsite(repository, "restic:1", "ssh-keys")
-        assert offsite.port(found) == port and f"{login} -s sftp" in offsite.ssh_command(found)
-
-
-def test_the_key_of_sftp_is_a_file_and_the_user_has_a_name() -> None:
-    by_ssh = settings.load({**GIVEN, "offsite": {**OFFSITE, "repository": "sftp:me@nas:/srv/r"}})
-    made = manifests.objects(by_ssh, "postgres:15", {})
-    pod = made[-1]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    assert [e["secretRef"]["name"] for e in container["envFrom"]] == ["postgres-backup-offsite-key"]
-    assert {"name": "ssh", "mountPath": "/ssh", "readOnly": True} in container["volumeMounts"]
-    assert any(m["mountPath"] == "/etc/passwd" for m in container["volumeMounts"])
-    uid = pod["securityContext"]["runAsUser"]
-    assert made[0]["data"]["passwd"].split(":")[2] == str(uid)
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"image": ""}, "offsite_image"),
-        ({"repository": "/srv/r"}, "offsite_repository"),
-        ({"repository": "ftp://nas/r"}, "offsite_repository"),
-        ({"repository": "s3:nas/r"}, "offsite_repository"),
-        ({"repository": "rest:https://me:secret@nas/r"}, "offsite_repository"),
-        ({"repository": "sftp:me@nas:/srv/r", "secret": ""}, "offsite_secret"),
-        ({"check_subset": "some"}, "offsite_check_subset"),
-        ({"keep": 3}, "offsite_keep"),
-    ],
-)
-def test_another_place_that_cannot_work_names_the_field(change: dict[str, Any], field: str) -> None:
-    with pytest.raises(HoldfastError) as caught:
-        settings.load({**GIVEN, "offsite": {**OFFSITE, **change}})
-    assert caught.value.field == field and "secret@" not in str(caught.value)
-
-
-def test_the_key_of_another_place_is_made_once_given_by_hand_or_missed(tmp_path: Path) -> None:
-    given = settings.load({**GIVEN, "offsite": OFFSITE})
-    api: Any = Api()
-    made = setup._key(given, api, "")
-    assert [offsite.key_of(o) != "" for o in made] == [True]
-    api.jobs["postgres-backup-offsite-key"] = made[0]
-    assert setup._key(given, api, "") == [] and setup._key(given, api, offsite.key_of(made[0])) == []
-    assert offsite.key_of(setup._key(given, api, "by hand")[0]) == "by hand"
-    del api.jobs["postgres-backup-offsite-key"]
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop/offsite.json").write_text("{}")
-    api.jobs[given.claim] = {"spec": {"volumeName": "pv"}}
-    api.jobs["pv"] = {"spec": {"hostPath": {"path": str(tmp_path)}}}
-    with pytest.raises(Refused, match="cannot be read without its key"):
-        setup._key(given, api, "")
-    assert offsite.key_of(setup._key(given, api, "by hand")[0]) == "by hand"
-
-
-DATA = [
-    {"name": "redis", "kind": "redis", "image": "redis:7", "host": "redis", "secret": "r", "secret_key": "P"},
-    {"name": "docs", "kind": "mongodb", "image": "mongo:7", "host": "mongo", "user": "root"},
-    {"name": "files", "kind": "volume", "image": "p:15", "claim": "music", "quiesce": "echo $(HOME)"},
-]
-
-
-def test_data_beside_the_databases_gets_jobs_of_its_own() -> None:
-    given = settings.load({**GIVEN, "data": DATA, "offsite": OFFSITE})
-    assert given.directories == ("shop", "data-redis", "data-docs", "data-files")
-    made = {f"{o['kind']}/{o['metadata']['name']}": o for o in manifests.objects(given, "p:15", {})}
-
-    def pod(name: str) -> dict[str, Any]:
-        return dict(
-            made[f"CronJob/postgres-backup-{name}"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-        )
-
-    redis, files = pod("data-redis"), pod("data-files")
-    env = {entry["name"]: entry for entry in redis["containers"][0]["env"]}
-    assert (env["KIND"]["value"], env["PORT"]["value"], env["NAME"]["value"]) == (
-        "redis",
-        "6379",
-        "data-redis",
-    )
-    assert (
-        env["PASSWORD"]["valueFrom"] == {"secretKeyRef": {"name": "r", "key": "P"}}
-        and "PGPASSWORD" not in env
-    )
-    assert {"name": "data", "mountPath": "/data", "readOnly": True} in files["containers"][0]["volumeMounts"]
-    assert (
-        next(e for e in files["containers"][0]["env"] if e["name"] == "QUIESCE")["value"] == "echo $$(HOME)"
-    )
-    assert redis["securityContext"]["runAsNonRoot"] and files["automountServiceAccountToken"] is False
-    policy = made["NetworkPolicy/postgres-backup-data"]["spec"]
-    assert [p["port"] for p in policy["egress"][1]["ports"]] == [6379, 27017]
-    away = {e["name"]: e.get("value") for e in pod("offsite")["containers"][0]["env"]}
-    assert [e for e in away if e == "DATABASES"] and away["DATABASES"] == "\n".join(given.directories)
-    names_of_env = [e["name"] for e in pod("offsite")["containers"][0]["env"]]
-    assert len(names_of_env) == len(set(names_of_env))
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"kind": "oracle"}, "data[0].kind"),
-        ({"host": ""}, "data[0].host"),
-        ({"kind": "volume"}, "data[0].claim"),
-        ({"name": "a-name-that-is-much-too-long-for-a-label"}, "data[0].name"),
-        ({"secret_key": ""}, "data[0].secret"),
-        ({"unquiesce": "true"}, "data[0].unquiesce"),
-        ({"image": ""}, "data[0].image"),
-        ({"pod": "x"}, "data[0].pod"),
-    ],
-)
-def test_data_that_cannot_be_backed_up_names_the_field(change: dict[str, Any], field: str) -> None:
-    with pytest.raises(HoldfastError) as caught:
-        settings.load({**GIVEN, "data": [{**DATA[0], **change}]})
-    assert caught.value.field == field
-
-
-def test_the_pointer_keeps_what_it_knows_when_the_volume_gets_its_place(tmp_path: Path) -> None:
-    where = str(tmp_path)
-    assert pointer.write("s", "b", None, ["shop", "data-redis"], 26, where, offsite_hours=50)
-    assert pointer.locate("s", "b", "/volume", where) and not pointer.locate("s", "b", "/volume", where)
-    known = pointer.read("s", "b", where)
-    assert known is not None and (known["volume"], known["offsite_hours"], len(known["databases"])) == (
-        "/volume",
-        50,
-        2,
-    )
-    assert not pointer.write("s", "b", "/volume", ["shop", "data-redis"], 26, where, offsite_hours=50)
-
-
-class Api:
-    """Just enough of an API server for jobs: each is kept under its name."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, dict[str, Any]] = {}
-
-    def path_for(self, version: str, kind: str, namespace: str = "", name: Optional[str] = None) -> str:
-        return name or ""
-
-    def get(self, path: str) -> Optional[dict[str, Any]]:
-        return self.jobs.get(path)
-
-    def list(self, path: str, label_selector: str = "") -> list[dict[str, Any]]:
-        return list(self.jobs.values())
-
-    def request(self, method: str, path: str, body: dict[str, Any]) -> None:
-        self.jobs[body["metadata"]["name"]] = {**body, "status": {}}
-
-
-def test_two_requests_of_one_second_get_a_job_each_and_a_second_look_finds_ones_own() -> None:
-    api: Any = Api()
-    cron = manifests.objects(settings.load(GIVEN), "postgres:15", {})[-3]
-
-    def ask(**env: str) -> str:
-        return jobs.start(api, jobs.from_cron(cron, "b-swap-1", "swap.sh", env))
-
-    first, second = ask(DATABASE="shop", STAMP="1"), ask(DATABASE="other", STAMP="1")
-    assert (first, second) == ("b-swap-1", "b-swap-1-2")
-    assert (ask(DATABASE="shop", STAMP="1", SAFETY="skip"), ask(DATABASE="other")) == (first, second)
-    found = jobs.unfinished(api, "shop", "b", "swap", {"DATABASE": "other", "MODE": ""})
-    assert found is not None and found["metadata"]["name"] == second
-    assert jobs.unfinished(api, "shop", "b", "swap", {"DATABASE": "shop", "MODE": "undo"}) is None
-    api.jobs[first]["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
-    assert ask(DATABASE="shop") == "b-swap-1-3"  # a failed try is followed by a new one
-
-
-def test_the_words_of_a_job() -> None:
-    events = jobs.parse('{"event":"result","rows":1}\nsh: not found\n')
-    assert events == [{"event": "result", "rows": 1}, {"event": "text", "message": "sh: not found"}]
-    assert jobs.outcome_of({"status": {"conditions": [{"type": "Failed", "status": "True"}]}}) is False
-    with pytest.raises(Refused, match="no rows"):
-        jobs.JobResult("j", False, error="no rows", code=65).require()
-
-
 def test_what_a_restore_has_set_aside() -> None:
     def state(stamp: str, of: str = "shop") -> dict[str, Any]:
         return {"comment": json.dumps({"holdfast": "before", "of": of, "stamp": stamp})}
