@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +27,11 @@ from steps import STEPS, Step
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / "build" / "logs"
 TAIL_LINES = 60
+# What pytest's summary and Ansible say of a failure, each on one line.
+FAILURE = re.compile(
+    r"^(?:(?:FAILED|ERROR) \S+::|(?:fatal|failed): \[|\S+: error: |CRITICAL +Ansible return code)"
+)
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass
@@ -131,6 +137,23 @@ def table(reports: Sequence[Report], seconds: float) -> str:
     return "\n".join(lines)
 
 
+def reasons(text: str, most: int = 3, width: int = 160) -> list[str]:
+    """The lines of a step's log that say what failed: at most `most` of them, each cut to `width` characters."""
+    lines = (COLOUR.sub("", line) for line in text.splitlines())
+    return list(dict.fromkeys(line[:width] for line in lines if FAILURE.match(line)))[-most:]
+
+
+def digest(reports: Sequence[Report]) -> list[str]:
+    """What failed, also in attempts that a later one made good: last of all, where a cut log still shows it."""
+    lines = []
+    for report in reports:
+        for number, log in enumerate(report.logs, 1):
+            if number < report.attempts or not report.passed:
+                said = reasons(log.read_text(errors="replace")) or [f"see {log.relative_to(ROOT)}"]
+                lines += [f"{report.step.name}, attempt {number}: {line}" for line in said]
+    return lines
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run the project's tests step by step.")
     parser.add_argument(
@@ -158,6 +181,7 @@ def main() -> int:
     print("\n" + table(reports, time.monotonic() - began))
     failed = [report for report in reports if not report.passed]
     print(f"\n{len(reports) - len(failed)} passed, {len(failed)} failed")
+    print("\n".join(digest(reports)))
     return 1 if failed else 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 from tests.contract.k3s import DATA, K3s, eventually
@@ -55,12 +54,14 @@ def test_power_loss_heals_by_itself(k3s: K3s) -> None:
         "pods whose containers ended as Unknown",
     )
     assert {pod["status"]["phase"] for pod in lost} == {"Running"}
+    once_more = {name: count + 1 for name, count in before.items()}
+    # Until kubelet has told of a pod, the API goes on saying of it what held before the power loss.
     eventually(
-        lambda: _all_ready(k3s) and _restarts(k3s) != before, 120, "kubelet has started all pods again"
+        lambda: _all_ready(k3s) and all(_restarts(k3s).get(name, 0) >= once_more[name] for name in before),
+        120,
+        "kubelet has started all pods again",
     )
-    after = _restarts(k3s)
-    assert set(after) == set(before), "the pods are the same ones"
-    assert all(after[name] == before[name] + 1 for name in before)
+    assert _restarts(k3s) == once_more, "the pods are the same ones, and each was started once"
 
 
 def test_orderly_reboot_keeps_data(k3s: K3s) -> None:
@@ -76,11 +77,9 @@ def test_orderly_reboot_keeps_data(k3s: K3s) -> None:
 
 
 def test_dead_metrics_heal_and_discovery_goes_on(k3s: K3s) -> None:
-    start = time.monotonic()
     eventually(
         lambda: json.loads(k3s.text("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))["items"],
         180,
         "metrics are back after the reboots",
         interval=2,
     )
-    assert time.monotonic() - start < 180

@@ -1,4 +1,4 @@
-"""Families of hosts: state and containers apart, and the test run's lanes use them."""
+"""Families of hosts: the shell and Python agree on where each has its state."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tools"))
 
 
 @pytest.mark.parametrize("word", ["", "lane1"])
@@ -26,72 +24,3 @@ def test_shell_and_python_agree_on_where_the_inventory_is(word: str) -> None:
     ours, theirs, prefix = done.stdout.split()
     assert ours == theirs
     assert prefix == ("holdfast-lane1-" if word else "holdfast-")
-
-
-def test_steps_run_side_by_side_and_each_lane_has_its_family(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import run_tests
-    from steps import Step
-
-    monkeypatch.setattr(run_tests, "LOGS", tmp_path)
-    monkeypatch.setattr(run_tests, "ROOT", tmp_path)
-    cleared: list[str] = []
-
-    def clear(lane: Any) -> None:
-        cleared.append(lane.environment.get("HOLDFAST_LAB_PREFIX", ""))
-
-    monkeypatch.setattr(run_tests.Lane, "clear", clear)
-    monkeypatch.delenv("HOLDFAST_LAB_PREFIX", raising=False)
-    # Each of the two waits for the other: one after the other, neither would end well.
-    meet = (
-        'echo "family=$HOLDFAST_LAB_PREFIX"; touch {0}; for i in $(seq 100); do [ -f {1} ] && exit 0; '
-        "sleep 0.1; done; exit 1"
-    )
-    steps = [
-        Step("a", ("sh", "-c", meet.format("a", "b")), "hint"),
-        Step("b", ("sh", "-c", meet.format("b", "a")), "hint"),
-        Step("bad", ("sh", "-c", "exit 3"), "hint", attempts=2),
-    ]
-    reports = run_tests.run_all(steps, lanes=2)
-    assert [(one.step.name, one.passed, one.attempts) for one in reports] == [
-        ("a", True, 1),
-        ("b", True, 1),
-        ("bad", False, 2),
-    ]
-    families = {(tmp_path / f"{name}.log").read_text().splitlines()[0] for name in "ab"}
-    assert families == {"family=", "family=lane1"}
-    assert len(cleared) == 3
-    assert "FAILED" in run_tests.table(reports, 1.0)
-
-
-def test_a_step_waits_for_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import run_tests
-    from steps import Step
-
-    monkeypatch.setattr(run_tests, "LOGS", tmp_path)
-    monkeypatch.setattr(run_tests, "ROOT", tmp_path)
-    monkeypatch.setattr(run_tests.Lane, "clear", lambda _lane: None)
-    steps = [
-        Step("ground", ("sh", "-c", "sleep 0.3; touch ground"), "hint"),
-        Step("house", ("test", "-e", "ground"), "hint", needs="ground"),
-        Step("swamp", ("false",), "hint"),
-        Step("castle", ("true",), "hint", needs="swamp"),
-        Step("alone", ("true",), "hint", needs="left out of this run"),
-    ]
-    reports = run_tests.run_all(steps, lanes=2)
-    assert [(one.passed, one.attempts) for one in reports] == [
-        (True, 1),
-        (True, 1),
-        (False, 1),
-        (False, 0),
-        (True, 1),
-    ]
-
-
-def test_needed_steps_stand_before_those_that_need_them() -> None:
-    from steps import STEPS
-
-    names = [step.name for step in STEPS]
-    for step in STEPS:
-        assert not step.needs or step.needs in names[: names.index(step.name)], step.name
