@@ -31,7 +31,8 @@ TAIL_LINES = 60
 FAILURE = re.compile(
     r"^(?:(?:FAILED|ERROR) \S+::|(?:fatal|failed): \[|\S+: error: |CRITICAL +Ansible return code)"
 )
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# Colours, and the frame that molecule draws around its verifier's output.
+DRESS = re.compile(r"\x1b\[[0-9;]*m|^ *│ ")
 
 
 @dataclass
@@ -139,7 +140,7 @@ def table(reports: Sequence[Report], seconds: float) -> str:
 
 def reasons(text: str, most: int = 3, width: int = 160) -> list[str]:
     """The lines of a step's log that say what failed: at most `most` of them, each cut to `width` characters."""
-    lines = (COLOUR.sub("", line) for line in text.splitlines())
+    lines = (DRESS.sub("", line) for line in text.splitlines())
     return list(dict.fromkeys(line[:width] for line in lines if FAILURE.match(line)))[-most:]
 
 

@@ -80,13 +80,14 @@ def test_needed_steps_stand_before_those_that_need_them() -> None:
     ("line", "told"),
     [
         ("\x1b[31mFAILED\x1b[0m tests/contract/test_50_reboot.py::test_a - AssertionError: metrics", True),
+        ("  │ FAILED tests/test_2_recover.py::test_b - AssertionError: rows", True),
         ("fatal: [songnodes]: FAILED! => {", True),
         ("tests/unit/test_a.py::test_b FAILED   [ 10%]", False),
         ("TASK [k3s : Start] ***", False),
     ],
 )
 def test_reasons_are_the_lines_that_name_a_failure(line: str, told: bool) -> None:
-    assert run_tests.reasons(f"before\n{line}\nafter") == ([run_tests.COLOUR.sub("", line)] if told else [])
+    assert run_tests.reasons(f"before\n{line}\nafter") == ([run_tests.DRESS.sub("", line)] if told else [])
 
 
 def test_last_of_all_stands_what_failed_and_what_failed_at_first(
