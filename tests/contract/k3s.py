@@ -83,7 +83,7 @@ class K3s:
 
     def stop(self) -> None:
         """Stop the unit; the workload goes on."""
-        self.host.sudo(["systemctl", "stop", "k3s"], timeout=90)
+        self.host.sudo(["systemctl", "stop", "k3s"], timeout=180)
 
     def wait_ready(self, seconds: float = 120) -> float:
         """Wait until the unit is active, the API is ready and so is the node; return the seconds."""

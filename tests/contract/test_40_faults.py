@@ -149,7 +149,7 @@ def test_locked_database_stops_writes_only(k3s: K3s) -> None:
         return k3s.cli("kubectl", *command, check=False, timeout=seconds + 20)
 
     assert write(4).rc != 0
-    assert k3s.cli("kubectl", "get", "ns", SPACE, "--request-timeout=4s").rc == 0
+    assert k3s.cli("kubectl", "get", "ns", SPACE, "--request-timeout=10s").rc == 0
     assert k3s.unit("ActiveState") == "active"
     eventually(lambda: write(5).rc == 0, 90, "writes work again")
 
@@ -190,7 +190,7 @@ def test_damaged_database_hangs_in_activating(k3s: K3s) -> None:
 
 def _end(k3s: K3s) -> None:
     k3s.host.sudo(["systemctl", "kill", "--signal=SIGKILL", "--kill-whom=main", "k3s"], check=False)
-    k3s.host.sudo(["systemctl", "stop", "k3s"], timeout=90)
+    k3s.host.sudo(["systemctl", "stop", "k3s"], timeout=180)
     k3s.host.sudo(["systemctl", "reset-failed", "k3s"], check=False)
 
 

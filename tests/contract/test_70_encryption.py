@@ -78,7 +78,7 @@ def test_enabled_after_a_restart_with_the_flag(k3s: K3s) -> None:
 
 
 def test_rotation_encrypts_what_is_there(k3s: K3s) -> None:
-    answer = k3s.cli("secrets-encrypt", "rotate-keys", timeout=120)
+    answer = k3s.cli("secrets-encrypt", "rotate-keys", timeout=300)
     assert answer.out == "keys rotated, reencryption finished\n"
     write_secret(k3s, "after")
     assert not stored_in_clear(k3s, "after")
