@@ -50,7 +50,7 @@ def settle(name: str) -> None:
         return
     _kill(podman.first_process(described))
     if described["State"]["Status"] not in {"exited", "created", "configured", "initialized"}:
-        podman.podman(["stop", "--time", "0", podman.PREFIX + name], check=False, timeout=60)
+        podman.podman(["stop", "--time", "0", podman.PREFIX + name], check=False, timeout=180)
         # conmon died too, so nobody wrote the exit code that podman waits for.
         exits = Path("/run/libpod/exits")
         if exits.is_dir():
@@ -68,7 +68,7 @@ def remove_container(name: str) -> None:
         _kill(podman.first_process(described))
         settle(name)
         removed = podman.podman(
-            ["rm", "--force", "--volumes", "--time", "0", podman.PREFIX + name], check=False, timeout=60
+            ["rm", "--force", "--volumes", "--time", "0", podman.PREFIX + name], check=False, timeout=180
         )
         _runtime_leftovers(str(described["Id"]))
         if removed.rc and attempt == 3:

@@ -26,7 +26,7 @@ VOLUMES = {
     "pods": "/var/log/pods",
     "journal": "/var/log/journal",
 }
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 180.0
 
 
 def up(name: str) -> record.Record:
@@ -69,7 +69,7 @@ def reboot(known: record.Record, timeout: float) -> float:
     """Stop in order (systemd's own shutdown), start, wait for SSH."""
     start = time.monotonic()
     ssh.forget(known.name, known.port)
-    podman.podman(["stop", "--time", "60", podman.PREFIX + known.name], timeout=90)
+    podman.podman(["stop", "--time", "180", podman.PREFIX + known.name], timeout=240)
     _start(known.name)
     ssh.wait(known.name, known.port, timeout)
     return time.monotonic() - start

@@ -53,7 +53,7 @@ def argv(name: str, port: int, *, tty: bool = False) -> list[str]:
     """Return the ssh command line up to the remote command."""
     return [
         "ssh", *common_options(), "-i", str(KEY), "-p", str(port), "-l", USER,
-        "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "IdentitiesOnly=yes",
+        "-o", "BatchMode=yes", "-o", "ConnectTimeout=30", "-o", "IdentitiesOnly=yes",
         *(["-tt"] if tty else ["-o", "ControlMaster=auto", "-o", f"ControlPath={_control_folder()}/{name}-{port}",
                                "-o", "ControlPersist=30"]),
         "127.0.0.1",
@@ -82,7 +82,7 @@ def wait(name: str, port: int, seconds: float) -> float:
     last = ""
     while time.monotonic() - start < seconds:
         if _banner(port):
-            answer = run([*argv(name, port), "--", "true"], check=False, timeout=15)
+            answer = run([*argv(name, port), "--", "true"], check=False, timeout=40)
             if answer.rc == 0:
                 return time.monotonic() - start
             last = answer.tail(2)

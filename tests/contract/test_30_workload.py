@@ -96,16 +96,18 @@ def run(k3s: K3s, script: str, check: bool = True) -> str:
 def test_service_answers_by_name_and_address(k3s: K3s) -> None:
     eventually(lambda: run(k3s, FETCH, check=False).startswith("web-"), 30, "the service answers in a pod")
     address = k3s.get("service", "-n", SPACE, "web")["spec"]["clusterIP"]
-    assert k3s.host.run(["curl", "-fsS", "-m", "5", f"http://{address}"]).out.startswith("web-")
+    asked = ["curl", "-fsS", "-m", "5", f"http://{address}"]
+    eventually(lambda: k3s.host.run(asked).out.startswith("web-"), 30, "the service answers on the host")
 
 
 def test_cluster_dns(k3s: K3s) -> None:
-    assert "10.43.0.1" in run(k3s, "nslookup kubernetes.default.svc.cluster.local 10.43.0.10")
+    asked = "nslookup kubernetes.default.svc.cluster.local 10.43.0.10"
+    eventually(lambda: "10.43.0.1" in run(k3s, asked, check=False), 30, "the cluster's name service answers")
 
 
 def test_logs(k3s: K3s) -> None:
     pod = k3s.ready_pod(SPACE, "app=web")["metadata"]["name"]
-    assert k3s.text("logs", "-n", SPACE, pod) == "web started\n"
+    eventually(lambda: k3s.text("logs", "-n", SPACE, pod) == "web started\n", 30, "the pod's log")
 
 
 def test_exec_passes_the_exit_code(k3s: K3s) -> None:
@@ -205,3 +207,5 @@ def test_static_pod(k3s: K3s) -> None:
         k3s.ready_pod(SPACE, "app=static", 60)
     finally:
         k3s.host.sudo(["rm", "-f", path])
+    listed = ["crictl", "pods", "-q", "--name", "^static-", "--state", "ready"]
+    eventually(lambda: not k3s.cli(*listed).out.strip(), 60, "the static pod has ended")

@@ -7,7 +7,7 @@ import time
 
 from lab.proc import Result
 from tests.contract.install import TOKEN
-from tests.contract.k3s import DATA, K3S, K3s, eventually
+from tests.contract.k3s import DATA, DROPINS, K3S, K3s, eventually
 from tests.contract.test_30_workload import SPACE
 
 DB = f"{DATA}/server/db/state.db"
@@ -96,7 +96,8 @@ def test_wrong_settings_loop_and_say_why(k3s: K3s) -> None:
     with k3s.dropin("90-wrong", "kube-apiserver-arg+: [nosuchflag=1]\n"):
         cursor = k3s.start()
         k3s.wait_line(cursor, "apiserver exited: unknown flag: --nosuchflag")
-    with k3s.dropin("90-wrong", "token: another-token\n"):
+        # Over the same file: between two files k3s would find no fault and start.
+        k3s.host.put(f"{DROPINS}/90-wrong.yaml", b"token: another-token\n", 0o600)
         k3s.wait_line(
             cursor,
             "failed to bootstrap cluster data: bootstrap data already found and encrypted with different token",

@@ -39,6 +39,17 @@ def _looks_lost(pod: dict[str, Any]) -> bool:
     return False
 
 
+def _all_started_again(k3s: K3s, before: dict[str, int]) -> None:
+    """Wait until the same pods run again; until kubelet has told of a pod, the API says of it what held before."""
+
+    def look() -> bool:
+        now = _restarts(k3s)
+        return _all_ready(k3s) and all(now.get(name, 0) > count for name, count in before.items())
+
+    eventually(look, 120, "kubelet has started all pods again")
+    assert set(_restarts(k3s)) == set(before), "the pods are the same ones"
+
+
 def test_power_loss_heals_by_itself(k3s: K3s) -> None:
     k3s.host.sudo(["rm", "-f", f"{DATA}/agent/pod-manifests/static.yaml"])
     eventually(lambda: not k3s.pods(SPACE, "app=static"), 60, "the static pod is gone")
@@ -54,23 +65,17 @@ def test_power_loss_heals_by_itself(k3s: K3s) -> None:
         "pods whose containers ended as Unknown",
     )
     assert {pod["status"]["phase"] for pod in lost} == {"Running"}
-    once_more = {name: count + 1 for name, count in before.items()}
-    # Until kubelet has told of a pod, the API goes on saying of it what held before the power loss.
-    eventually(
-        lambda: _all_ready(k3s) and all(_restarts(k3s).get(name, 0) >= once_more[name] for name in before),
-        120,
-        "kubelet has started all pods again",
-    )
-    assert _restarts(k3s) == once_more, "the pods are the same ones, and each was started once"
+    _all_started_again(k3s, before)
 
 
 def test_orderly_reboot_keeps_data(k3s: K3s) -> None:
     volume = k3s.get("pvc", "-n", SPACE, "data")["spec"]["volumeName"]
     uid = k3s.get("namespace", SPACE)["metadata"]["uid"]
+    before = _restarts(k3s)
     k3s.host.reboot()
     k3s.wait_ready(120)
     assert k3s.get("namespace", SPACE)["metadata"]["uid"] == uid
-    eventually(lambda: _all_ready(k3s), 120, "all pods are ready")
+    _all_started_again(k3s, before)
     pod = k3s.ready_pod(SPACE, "app=keeper")["metadata"]["name"]
     assert k3s.text("exec", "-n", SPACE, pod, "--", "cat", "/data/file") == "kept\n"
     assert k3s.host.read(f"{DATA}/storage/{volume}_{SPACE}_data/file") == "kept\n"

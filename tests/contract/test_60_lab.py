@@ -50,7 +50,7 @@ def test_hosts_are_bare_and_apart(three: list[LabHost]) -> None:
         marks.add(host.read("/etc/machine-id"))
         marks.add(host.read("/proc/sys/kernel/random/boot_id"))
     assert len(marks) == 6
-    assert three[0].sudo(["ping", "-c", "1", "-W", "2", three[1].address]).rc == 0
+    assert three[0].sudo(["ping", "-c", "3", "-W", "10", three[1].address]).rc == 0
 
 
 def test_up_again_changes_nothing(three: list[LabHost]) -> None:

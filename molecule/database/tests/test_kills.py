@@ -44,11 +44,19 @@ def _tidy(database: Database) -> Iterator[None]:
 
 def live_state(database: Database, good: str) -> str:
     """untouched | swapped | closed; anything else is damage."""
-    try:
-        marked = database.sql(f"SELECT count(*) FROM pg_tables WHERE tablename = '{MARK}'") == "1"
-        found = database.content().replace(f"{MARK},", "")
-    except LabError as failure:
-        assert "not currently accepting connections" in str(failure), failure
+
+    def look() -> tuple[str, bool]:
+        """Its content, and whether it is the old one; content `closed` when it takes nobody in."""
+        try:
+            marked = database.sql(f"SELECT count(*) FROM pg_tables WHERE tablename = '{MARK}'") == "1"
+            return database.content().replace(f"{MARK},", ""), marked
+        except LabError as failure:
+            if "not currently accepting connections" in str(failure):
+                return "closed", False
+            raise
+
+    found, marked = until("the live database says something", look)
+    if found == "closed":
         return "closed"
     assert found == good, f"the live database is damaged: {found} instead of {good}"
     return "untouched" if marked else "swapped"

@@ -32,7 +32,7 @@ def test_without_a_worker_the_backend_takes_its_role_and_gives_it_back(turn: Tur
 def test_a_sidecar_comes_with_its_three_objects_and_goes_with_them(turn: Turn) -> None:
     before = {kind: set(turn.names(kind)) for kind in ("deployments", "services", "pvc")}
     assert turn.site("--tags", "app", overlay={"services": {"soundspan-tidal": {"enabled": True}}}) == 1
-    assert turn.answer("soundspan-tidal", 8585, "/health")[0] == 200
+    until("the sidecar answers", lambda: turn.answer("soundspan-tidal", 8585, "/health")[0] == 200)
     added = {kind: set(turn.names(kind)) - before[kind] for kind in before}
     assert added == {
         "deployments": {"soundspan-tidal"},

@@ -87,8 +87,9 @@ def test_a_release_sleeps_and_wakes_with_the_replicas_it_had(by_the_clock: LabHo
     assert replicas(host) == {"web": 0, "scaled": 0, "always": 1}, "an autoscaler leaves zero alone"
     at(host, "up")
     assert replicas(host) == awake
-    journal = host.sudo(["journalctl", "-u", UNIT, "-o", "cat", "--no-pager"]).out
-    assert "web: asleep, 2 replicas are remembered" in journal and "web: awake with 2 replicas" in journal
+    journal = ["journalctl", "-u", UNIT, "-o", "cat", "--no-pager"]
+    for told in ("web: asleep, 2 replicas are remembered", "web: awake with 2 replicas"):
+        until(f"the journal has '{told}'", lambda told=told: told in host.sudo(journal).out)
 
 
 @pytest.mark.req("SC-98")
@@ -166,7 +167,8 @@ def test_production_gets_what_was_tested_in_staging(one_service: LabHost) -> Non
     try:
         deliver({"name": NAME, **staging, "services": {"web": SERVICE}})
         address = host.kubectl(["-n", f"{NAME}-staging", "get", "service", "web"])["spec"]["clusterIP"]
-        host.run(["curl", "-sSf", "--max-time", "20", f"http://{address}:8080/health"])
+        asked = ["curl", "-sSf", "--max-time", "20", f"http://{address}:8080/health"]
+        until("staging answers", lambda: host.run(asked).out)
         deliver({"name": NAME, "environment": "production", "services": {"web": SERVICE}})
         assert image(NAME) == image(f"{NAME}-staging")
     finally:

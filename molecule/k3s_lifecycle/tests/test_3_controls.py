@@ -29,8 +29,8 @@ PRIVILEGED = {
 def kubelet(host: LabHost) -> dict[str, Any]:
     """The configuration that the kubelet really runs with."""
     node = host.kubectl(["get", "nodes"])["items"][0]["metadata"]["name"]
-    raw = host.sudo(["k3s", "kubectl", "get", "--raw", f"/api/v1/nodes/{node}/proxy/configz"]).out
-    return json.loads(raw)["kubeletconfig"]
+    asked = ["k3s", "kubectl", "get", "--raw", f"/api/v1/nodes/{node}/proxy/configz"]
+    return until("the kubelet answers", lambda: json.loads(host.sudo(asked).out)["kubeletconfig"])
 
 
 def state(host: LabHost) -> dict[str, bool]:

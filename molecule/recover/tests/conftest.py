@@ -111,8 +111,10 @@ def host() -> LabHost:
 def space(host: LabHost) -> Iterator[Space]:
     """An empty namespace, gone afterwards whatever was left stuck in it."""
     made = Space(host)
-    host.sudo([*KUBECTL, "delete", "namespace", SPACE, "--ignore-not-found", "--timeout=90s"], timeout=120)
+    host.sudo([*KUBECTL, "delete", "namespace", SPACE, "--ignore-not-found", "--wait=false"])
+    until("no namespace", lambda: not host.sudo([*KUBECTL, "get", "ns", SPACE, "--ignore-not-found"]).out)
     host.sudo([*KUBECTL, "create", "namespace", SPACE])
+    until("pods are admitted", lambda: made.kubectl("get", "serviceaccount", "default"))
     yield made
     host.sudo([*KUBECTL, "delete", "namespace", SPACE, "--wait=false"])
     for pod in made.pods():

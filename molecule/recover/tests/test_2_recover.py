@@ -40,7 +40,9 @@ def test_preview_recovery_report_and_nothing_left(space: Space) -> None:
 
 
 def test_what_cannot_be_healed_fails_with_a_clear_verdict(space: Space) -> None:
-    spec = {"containers": [container("echo 'could not connect to server: db'; exit 1")]}
+    # Never ready, so that no look falls into the moment between its start and its end.
+    never = {"exec": {"command": ["false"]}}
+    spec = {"containers": [container("echo 'could not connect to server: db'; exit 1", readinessProbe=never)]}
     space.apply(deployment("broken", spec))
     until(
         "it crashes",

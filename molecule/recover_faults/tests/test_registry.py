@@ -67,7 +67,8 @@ def apps(host: LabHost) -> Iterator[LabHost]:
     kubectl(host, "create", "namespace", NAMESPACE, check=False)
     yield host
     host.sudo(["systemctl", "start", "docker-registry"])
-    kubectl(host, "delete", "namespace", NAMESPACE, "--wait=true", "--timeout=90s", check=False)
+    kubectl(host, "delete", "namespace", NAMESPACE, "--wait=false", check=False)
+    until("no namespace", lambda: not kubectl(host, "get", "ns", NAMESPACE, "--ignore-not-found").strip())
 
 
 def recover(host: LabHost, **options: Any) -> dict[str, Any]:

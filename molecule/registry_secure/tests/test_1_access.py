@@ -50,9 +50,13 @@ def test_k3s_pulls_with_them_and_the_pod_runs(registry: Registry) -> None:
 
     until("the image is pulled", pulled)
     assert IMAGE in host.sudo(["k3s", "ctr", "images", "ls", "-q"]).out
-    journal = host.sudo(["journalctl", "-u", "docker-registry", "-o", "cat", "--no-pager"]).out
-    gets = [line for line in journal.splitlines() if "containerd" in line and "/v2/lab/sample-app/" in line]
-    assert any("authorized request" in line for line in gets), gets[-3:]
+    journal = ["journalctl", "-u", "docker-registry", "-o", "cat", "--no-pager"]
+
+    def authorized() -> bool:
+        gets = [line for line in host.sudo(journal).out.splitlines() if "/v2/lab/sample-app/" in line]
+        return any("containerd" in line and "authorized request" in line for line in gets)
+
+    until("the registry tells of containerd's request", authorized)
     host.sudo(["k3s", "kubectl", "-n", "default", "delete", "pod", "pulled", "--wait=false"])
 
 
