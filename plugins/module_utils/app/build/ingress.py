@@ -5,50 +5,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import names
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.build.workload import meta
 
 Obj = dict[str, Any]
+Route = tuple[Mapping[str, Any], Mapping[str, Any]]  # a host and one of its paths
 TRAEFIK = "traefik.io/v1alpha1"
 _ROUTER = "traefik.ingress.kubernetes.io/router"
 _NGINX = "nginx.ingress.kubernetes.io"
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Routes that share one Ingress, because what applies to them is said per Ingress."""
+
+    name: str
+    limit: Mapping[str, Any]
+    headers: Mapping[str, str]
+    routes: list[Route] = field(default_factory=list)
+
+
 def objects(app: Mapping[str, Any]) -> list[Obj]:
-    """Middlewares, issuer and Ingress objects: one Ingress per rate limit, since a limit belongs to an Ingress."""
-    given = app["ingress"]
-    if not given["enabled"]:
+    """Issuer, middlewares and Ingress objects: one Ingress for all routes with the same rate limit and headers."""
+    if not app["ingress"]["enabled"]:
         return []
-    name = given["name"] or app["name"]
-    groups: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
-    limits: dict[str, Mapping[str, Any]] = {}
-    for host in given["hosts"]:
-        for path in host["paths"]:
-            limit = path.get("rate_limit") or given.get("rate_limit") or {}
-            own = path.get("rate_limit")
-            key = f"{name}-{names.digest(own, 6)}" if own else name
-            limits[key] = limit
-            groups.setdefault(key, []).append((host, path))
     found = _issuer(app)
-    for key, routes in groups.items():
-        middlewares = _middlewares(app, key, limits[key])
+    for group in _groups(app):
+        middlewares = _middlewares(app, group)
         found += middlewares
-        found.append(_ingress(app, key, routes, limits[key], middlewares))
+        found.append(_ingress(app, group, middlewares))
     return found
 
 
-def _ingress(
-    app: Mapping[str, Any],
-    name: str,
-    routes: list[tuple[Mapping[str, Any], Mapping[str, Any]]],
-    limit: Mapping[str, Any],
-    middlewares: list[Obj],
-) -> Obj:
+def _groups(app: Mapping[str, Any]) -> list[_Group]:
+    """The routes by what applies to them; what differs from the Ingress's own setting is in the group's name."""
+    given = app["ingress"]
+    usual = (given.get("rate_limit") or {}, given.get("response_headers") or {})
+    groups: dict[str, _Group] = {}
+    for host in given["hosts"]:
+        for path in host["paths"]:
+            own = (path.get("rate_limit") or usual[0], path.get("response_headers", usual[1]))
+            parts = [names.digest(one, 6) for one, other in zip(own, usual) if one != other]
+            name = "-".join([given["name"] or app["name"], *parts])
+            groups.setdefault(name, _Group(name, *own)).routes.append((host, path))
+    return list(groups.values())
+
+
+def _ingress(app: Mapping[str, Any], group: _Group, middlewares: list[Obj]) -> Obj:
     given = app["ingress"]
     rules: dict[str, list[Obj]] = {}
-    for host, path in routes:
+    for host, path in group.routes:
         rules.setdefault(host["host"], []).append(
             {
                 "path": path.get("path", "/"),
@@ -63,8 +72,8 @@ def _ingress(
     tls = _tls(app, [host for host in given["hosts"] if host["host"] in rules])
     if tls:
         spec["tls"] = tls
-    metadata = meta(app, name, "ingress")
-    notes = {**_annotations(app, limit, middlewares), **given["annotations"]}
+    metadata = meta(app, group.name, "ingress")
+    notes = {**_annotations(app, group.limit, middlewares), **given["annotations"]}
     if notes:
         metadata["annotations"] = dict(sorted(notes.items()))
     return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}
@@ -108,8 +117,8 @@ def _annotations(app: Mapping[str, Any], limit: Mapping[str, Any], middlewares: 
     return notes
 
 
-def _middlewares(app: Mapping[str, Any], name: str, limit: Mapping[str, Any]) -> list[Obj]:
-    given = app["ingress"]
+def _middlewares(app: Mapping[str, Any], group: _Group) -> list[Obj]:
+    given, limit = app["ingress"], group.limit
     if given["class"] != "traefik":
         return []
     wanted: list[tuple[str, Obj]] = []
@@ -118,13 +127,13 @@ def _middlewares(app: Mapping[str, Any], name: str, limit: Mapping[str, Any]) ->
         wanted.append(("rate-limit", {"rateLimit": {**rate, "period": limit.get("period", "1s")}}))
     if given["redirect_https"]:
         wanted.append(("redirect", {"redirectScheme": {"scheme": "https", "permanent": True}}))
-    if given.get("response_headers"):
-        wanted.append(("headers", {"headers": {"customResponseHeaders": dict(given["response_headers"])}}))
+    if group.headers:
+        wanted.append(("headers", {"headers": {"customResponseHeaders": dict(group.headers)}}))
     return [
         {
             "apiVersion": TRAEFIK,
             "kind": "Middleware",
-            "metadata": meta(app, f"{name}-{suffix}", "ingress"),
+            "metadata": meta(app, f"{group.name}-{suffix}", "ingress"),
             "spec": spec,
         }
         for suffix, spec in wanted
