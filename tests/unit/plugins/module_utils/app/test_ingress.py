@@ -64,3 +64,53 @@ def test_routes_with_the_same_settings_share_an_ingress() -> None:
         if kind == "Ingress"
     ] == [["/a", "/b"], ["/c"], ["/d"], ["/"]]
     assert ("Ingress", "shop") in found
+
+
+def routers(found: dict[tuple[str, str], dict[str, Any]]) -> dict[str, tuple[str, bool, str]]:
+    """Ingress to its entry point, whether it has TLS, and its middlewares."""
+    return {
+        name: (
+            notes.get(f"{ROUTER}.entrypoints", "every"),
+            "tls" in one["spec"],
+            notes.get(f"{ROUTER}.middlewares", ""),
+        )
+        for (kind, name), one in found.items()
+        if kind == "Ingress"
+        for notes in [one["metadata"].get("annotations", {})]
+    }
+
+
+HOSTS = [
+    {"host": "a.example", "paths": [route("/api", rate_limit={"average": 5}), route()]},
+    {"host": "b.example", "paths": [route("/only", type="Exact")]},
+]
+
+
+@pytest.mark.req("ST-04")
+def test_plain_http_reaches_a_router_that_only_redirects() -> None:
+    tls = {"provider": "cert_manager", "issuer": "letsencrypt"}
+    found = objects(redirect_https=True, tls=tls, hosts=HOSTS, annotations={f"{ROUTER}.priority": "7"})
+    apart = routers(found)
+    assert apart.pop("shop-redirect") == ("web", False, "shop-shop-redirect@kubernetescrd")
+    assert len(apart) == 2, "the limit's and the general one"
+    assert all(entry == "websecure" and tls for entry, tls, _chain in apart.values())
+    assert not [chain for *_other, chain in apart.values() if "redirect" in chain]
+    assert found["Middleware", "shop-redirect"]["spec"] == {
+        "redirectScheme": {"scheme": "https", "permanent": True}
+    }
+    one = found["Ingress", "shop-redirect"]
+    assert set(one["metadata"]["annotations"]) == {f"{ROUTER}.entrypoints", f"{ROUTER}.middlewares"}
+    backend = {"service": {"name": "web", "port": {"number": 8080}}}
+    everything = {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}
+    assert one["spec"]["rules"] == [{"host": name, "http": everything} for name in ("a.example", "b.example")]
+
+
+def test_a_redirect_of_its_own_only_where_traefik_ends_tls() -> None:
+    # Something before Traefik ends TLS and says so in X-Forwarded-Proto: the one router sees both.
+    before = routers(objects(redirect_https=True, hosts=[HOSTS[1]]))
+    assert before == {"shop": ("every", False, "shop-shop-redirect@kubernetescrd")}
+    tls = {"provider": "provided", "secret": "tls"}
+    nginx = objects(**{"class": "nginx"}, redirect_https=True, tls=tls, hosts=[HOSTS[1]])
+    assert list(nginx) == [("Ingress", "shop")]
+    assert list(routers(objects(tls=tls, hosts=[HOSTS[1]]))) == ["shop"]
+    assert objects(redirect_https=True, tls=tls) == {}
