@@ -238,6 +238,16 @@ def test_scaling_wants_a_redis_that_survives(ha: Release) -> None:
     assert "redis-sentinel" in sentinel.names("Deployment")
 
 
+@pytest.mark.req("SS-48")
+@pytest.mark.parametrize("name", ["soundspan-backend", "soundspan-backend-worker"])
+def test_neither_api_nor_worker_scales_on_one_redis_pod(name: str) -> None:
+    more = {"services": {name: {"replicas": 2, "volumes": {"cache": None, "logs": None, "downloads": None}}}}
+    with pytest.raises(BadValues, match=rf"services.{name}.replicas.*single point of failure"):
+        Release("soundspan", more, soundspan_mode="individual")
+    shared = Release("soundspan", more, soundspan_mode="individual", **EXTERNAL_REDIS)
+    assert shared.get("Deployment", name)["spec"]["replicas"] == 2
+
+
 @pytest.mark.req("SS-49", "SS-57")
 @pytest.mark.parametrize(("host", "services"), [("redis", ["redis"]), ("redis.example.net", [])])
 def test_clients_talk_to_the_redis_they_wait_for(host: str, services: list[str]) -> None:
