@@ -52,7 +52,7 @@ def refused(host: LabHost, manifests: list[dict[str, Any]]) -> str:
 def test_every_inventory(foreign_kinds: LabHost, system: str, extra: dict[str, Any], lab: bool) -> None:
     overlay: dict[str, Any] = dict(HERE)
     if extra.get("soundspan_ha") and not lab:
-        overlay["data_services"] = {"redis": {"mode": "external", "host": "redis.example.net"}}
+        extra = {**extra, "soundspan_redis_host": "redis.example.net"}
     assert not refused(foreign_kinds, Release(system, overlay, lab=lab, **extra).rendered.manifests)
 
 

@@ -45,7 +45,7 @@ def test_the_server_accepts_what_is_rendered(
 
     overlay: dict[str, Any] = {"namespace": "default", "create_namespace": False}
     if extra.get("soundspan_ha") and not lab:
-        overlay["data_services"] = {"redis": {"mode": "external", "host": "redis.example.net"}}
+        extra = {**extra, "soundspan_redis_host": "redis.example.net"}
     manifests = Release(system, overlay, lab=lab, **extra).rendered.manifests
     known = [m for m in manifests if m["apiVersion"].split("/")[0] not in FOREIGN]
     path = "/tmp/holdfast-dry-run.yaml"

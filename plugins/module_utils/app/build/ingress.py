@@ -5,48 +5,102 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import names
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.build.workload import meta
 
 Obj = dict[str, Any]
+Route = tuple[Mapping[str, Any], Mapping[str, Any]]  # a host and one of its paths
+NETWORKING = "networking.k8s.io/v1"
 TRAEFIK = "traefik.io/v1alpha1"
 _ROUTER = "traefik.ingress.kubernetes.io/router"
 _NGINX = "nginx.ingress.kubernetes.io"
+_REDIRECT: Obj = {"redirectScheme": {"scheme": "https", "permanent": True}}
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Routes that share one Ingress, because what applies to them is said per Ingress."""
+
+    name: str
+    limit: Mapping[str, Any]
+    headers: Mapping[str, str]
+    routes: list[Route] = field(default_factory=list)
 
 
 def objects(app: Mapping[str, Any]) -> list[Obj]:
-    """Middlewares, issuer and Ingress objects: one Ingress per rate limit, since a limit belongs to an Ingress."""
-    given = app["ingress"]
-    if not given["enabled"]:
+    """Issuer, middlewares and Ingress objects: one Ingress for all routes with the same rate limit and headers."""
+    if not app["ingress"]["enabled"]:
         return []
-    name = given["name"] or app["name"]
-    groups: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
-    limits: dict[str, Mapping[str, Any]] = {}
-    for host in given["hosts"]:
-        for path in host["paths"]:
-            limit = path.get("rate_limit") or given.get("rate_limit") or {}
-            own = path.get("rate_limit")
-            key = f"{name}-{names.digest(own, 6)}" if own else name
-            limits[key] = limit
-            groups.setdefault(key, []).append((host, path))
     found = _issuer(app)
-    for key, routes in groups.items():
-        middlewares = _middlewares(app, key, limits[key])
+    for group in _groups(app):
+        middlewares = _middlewares(app, group)
         found += middlewares
-        found.append(_ingress(app, key, routes, limits[key], middlewares))
+        found.append(_ingress(app, group, middlewares))
+    if _redirects_apart(app):
+        found += _redirect(app)
     return found
 
 
-def _ingress(
-    app: Mapping[str, Any],
-    name: str,
-    routes: list[tuple[Mapping[str, Any], Mapping[str, Any]]],
-    limit: Mapping[str, Any],
-    middlewares: list[Obj],
-) -> Obj:
+def _groups(app: Mapping[str, Any]) -> list[_Group]:
+    """The routes by what applies to them; what differs from the Ingress's own setting is in the group's name."""
     given = app["ingress"]
+    usual = (given.get("rate_limit") or {}, given.get("response_headers") or {})
+    groups: dict[str, _Group] = {}
+    for host in given["hosts"]:
+        for path in host["paths"]:
+            own = (path.get("rate_limit") or usual[0], path.get("response_headers", usual[1]))
+            parts = [names.digest(one, 6) for one, other in zip(own, usual) if one != other]
+            name = "-".join([given["name"] or app["name"], *parts])
+            groups.setdefault(name, _Group(name, *own)).routes.append((host, path))
+    return list(groups.values())
+
+
+def _redirects_apart(app: Mapping[str, Any]) -> bool:
+    """Whether plain HTTP needs an Ingress of its own: a Traefik router with TLS never sees a request without it."""
+    given = app["ingress"]
+    return (
+        bool(given["redirect_https"]) and given["class"] == "traefik" and given["tls"]["provider"] != "none"
+    )
+
+
+def _redirect(app: Mapping[str, Any]) -> list[Obj]:
+    """The Ingress that sends every host's plain HTTP to HTTPS. Its backend is never asked, but has to exist."""
+    given = app["ingress"]
+    name = f"{given['name'] or app['name']}-redirect"
+    first = {
+        host["host"]: (host, {**host["paths"][0], "path": "/", "type": "Prefix"}) for host in given["hosts"]
+    }
+    if not first:
+        return []
+    middleware = _middleware(app, name, _REDIRECT)
+    metadata = meta(app, name, "ingress")
+    metadata["annotations"] = {
+        f"{_ROUTER}.entrypoints": "web",
+        f"{_ROUTER}.middlewares": _chain(app, [middleware]),
+    }
+    spec = {"ingressClassName": given["class"], "rules": _rules(list(first.values()))}
+    return [middleware, {"apiVersion": NETWORKING, "kind": "Ingress", "metadata": metadata, "spec": spec}]
+
+
+def _ingress(app: Mapping[str, Any], group: _Group, middlewares: list[Obj]) -> Obj:
+    given = app["ingress"]
+    spec: Obj = {"ingressClassName": given["class"], "rules": _rules(group.routes)}
+    served = {host["host"] for host, _path in group.routes}
+    tls = _tls(app, [host for host in given["hosts"] if host["host"] in served])
+    if tls:
+        spec["tls"] = tls
+    metadata = meta(app, group.name, "ingress")
+    notes = {**_annotations(app, group.limit, middlewares), **given["annotations"]}
+    if notes:
+        metadata["annotations"] = dict(sorted(notes.items()))
+    return {"apiVersion": NETWORKING, "kind": "Ingress", "metadata": metadata, "spec": spec}
+
+
+def _rules(routes: list[Route]) -> list[Obj]:
+    """The rules of an Ingress, one per host."""
     rules: dict[str, list[Obj]] = {}
     for host, path in routes:
         rules.setdefault(host["host"], []).append(
@@ -56,18 +110,7 @@ def _ingress(
                 "backend": {"service": {"name": path["service"], "port": {"number": int(path["port"])}}},
             }
         )
-    spec: Obj = {
-        "ingressClassName": given["class"],
-        "rules": [{"host": host, "http": {"paths": paths}} for host, paths in rules.items()],
-    }
-    tls = _tls(app, [host for host in given["hosts"] if host["host"] in rules])
-    if tls:
-        spec["tls"] = tls
-    metadata = meta(app, name, "ingress")
-    notes = {**_annotations(app, limit, middlewares), **given["annotations"]}
-    if notes:
-        metadata["annotations"] = dict(sorted(notes.items()))
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}
+    return [{"host": host, "http": {"paths": paths}} for host, paths in rules.items()]
 
 
 def _tls(app: Mapping[str, Any], hosts: list[Mapping[str, Any]]) -> list[Obj]:
@@ -81,7 +124,9 @@ def _tls(app: Mapping[str, Any], hosts: list[Mapping[str, Any]]) -> list[Obj]:
         if provider == "cert_manager" and not secret:
             secret = f"{host['host'].replace('.', '-')}-tls"
         entries.setdefault(secret, []).append(host["host"])
-    return [{"hosts": names_, **({"secretName": secret} if secret else {})} for secret, names_ in entries.items()]
+    return [
+        {"hosts": names_, **({"secretName": secret} if secret else {})} for secret, names_ in entries.items()
+    ]
 
 
 def _annotations(app: Mapping[str, Any], limit: Mapping[str, Any], middlewares: list[Obj]) -> dict[str, str]:
@@ -97,38 +142,40 @@ def _annotations(app: Mapping[str, Any], limit: Mapping[str, Any], middlewares: 
         if tls["provider"] == "traefik_acme":
             notes[f"{_ROUTER}.tls.certresolver"] = tls.get("resolver", "letsencrypt")
         if middlewares:
-            chain = [f"{app['namespace']}-{item['metadata']['name']}@kubernetescrd" for item in middlewares]
-            notes[f"{_ROUTER}.middlewares"] = ",".join(chain)
+            notes[f"{_ROUTER}.middlewares"] = _chain(app, middlewares)
         return notes
     if limit:
         notes[f"{_NGINX}/limit-rps"] = str(limit["average"])
-        notes[f"{_NGINX}/limit-burst-multiplier"] = str(max(1, int(limit.get("burst", limit["average"])) // int(limit["average"])))
+        notes[f"{_NGINX}/limit-burst-multiplier"] = str(
+            max(1, int(limit.get("burst", limit["average"])) // int(limit["average"]))
+        )
     if given["redirect_https"]:
         notes[f"{_NGINX}/ssl-redirect"] = "true"
     return notes
 
 
-def _middlewares(app: Mapping[str, Any], name: str, limit: Mapping[str, Any]) -> list[Obj]:
-    given = app["ingress"]
+def _middlewares(app: Mapping[str, Any], group: _Group) -> list[Obj]:
+    given, limit = app["ingress"], group.limit
     if given["class"] != "traefik":
         return []
-    wanted: list[tuple[str, Obj]] = []
+    wanted: dict[str, Obj] = {}
     if limit:
         rate = {"average": limit["average"], "burst": limit.get("burst", limit["average"])}
-        wanted.append(("rate-limit", {"rateLimit": {**rate, "period": limit.get("period", "1s")}}))
-    if given["redirect_https"]:
-        wanted.append(("redirect", {"redirectScheme": {"scheme": "https", "permanent": True}}))
-    if given.get("response_headers"):
-        wanted.append(("headers", {"headers": {"customResponseHeaders": dict(given["response_headers"])}}))
-    return [
-        {
-            "apiVersion": TRAEFIK,
-            "kind": "Middleware",
-            "metadata": meta(app, f"{name}-{suffix}", "ingress"),
-            "spec": spec,
-        }
-        for suffix, spec in wanted
-    ]
+        wanted["rate-limit"] = {"rateLimit": {**rate, "period": limit.get("period", "1s")}}
+    if given["redirect_https"] and not _redirects_apart(app):
+        wanted["redirect"] = _REDIRECT
+    if group.headers:
+        wanted["headers"] = {"headers": {"customResponseHeaders": dict(group.headers)}}
+    return [_middleware(app, f"{group.name}-{suffix}", spec) for suffix, spec in wanted.items()]
+
+
+def _middleware(app: Mapping[str, Any], name: str, spec: Obj) -> Obj:
+    return {"apiVersion": TRAEFIK, "kind": "Middleware", "metadata": meta(app, name, "ingress"), "spec": spec}
+
+
+def _chain(app: Mapping[str, Any], middlewares: list[Obj]) -> str:
+    """Middlewares as a router's annotation names them."""
+    return ",".join(f"{app['namespace']}-{item['metadata']['name']}@kubernetescrd" for item in middlewares)
 
 
 def _issuer(app: Mapping[str, Any]) -> list[Obj]:

@@ -29,20 +29,34 @@ VAULT = {
 }  # fmt: skip
 
 
-@cache
-def _variables(
-    system: str, lab: bool, extra: tuple[tuple[str, Any], ...]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _templar(system: str, lab: bool, extra: tuple[tuple[str, Any], ...]) -> tuple[Templar, dict[str, Any]]:
     loader = DataLoader()
     sources = [str(ROOT / "inventories" / system)] + ([str(ROOT / "inventories/lab")] if lab else [])
     inventory = InventoryManager(loader=loader, sources=sources)
     manager = VariableManager(loader=loader, inventory=inventory)
     variables = manager.get_vars(host=inventory.get_host(system))
     variables = {**({} if lab else VAULT), **variables, **dict(extra)}
-    templar = Templar(loader=loader, variables=variables)
+    return Templar(loader=loader, variables=variables), variables
+
+
+@cache
+def _variables(
+    system: str, lab: bool, extra: tuple[tuple[str, Any], ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    templar, variables = _templar(system, lab, extra)
     values = plain(templar.template(variables["app_values"]))
     overlay = plain(templar.template(variables.get("app_values_overlay", {})))
     return values, overlay
+
+
+def named(system: str, prefix: str, *, lab: bool = False, **extra: Any) -> dict[str, Any]:
+    """The inventory's variables that begin with prefix, without it."""
+    templar, variables = _templar(system, lab, tuple(sorted(extra.items())))
+    return {
+        name.removeprefix(prefix): plain(templar.template(value))
+        for name, value in variables.items()
+        if name.startswith(prefix)
+    }
 
 
 class Release:

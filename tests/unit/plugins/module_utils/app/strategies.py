@@ -49,7 +49,10 @@ CRON_JOB = st.fixed_dictionaries(
 )
 PATH = st.fixed_dictionaries(
     {"service": st.just("web"), "port": st.just(8080), "path": st.sampled_from(["/", "/api", "/a/b"])},
-    optional={"rate_limit": st.just({"average": 5, "burst": 10})},
+    optional={
+        "rate_limit": st.just({"average": 5, "burst": 10}),
+        "response_headers": st.sampled_from([{}, {"Cache-Control": "private"}]),
+    },
 )
 INGRESS = st.fixed_dictionaries(
     {

@@ -176,12 +176,27 @@ def test_nobody_is_root(prod: Release) -> None:
             assert prod.pod(name, kind)["securityContext"]["runAsNonRoot"] is True
 
 
-@pytest.mark.req("SC-76")
-def test_static_assets_are_cached_by_the_browser(prod: Release) -> None:
-    headers = prod.get("Middleware", "kcp-ingress-headers")["spec"]["headers"]["customResponseHeaders"]
-    assert headers == {"Cache-Control": "public, max-age=2592000"}
-    notes = prod.get("Ingress", "kcp-ingress")["metadata"]["annotations"]
-    assert "soundcore-kcp-prod-kcp-ingress-headers@kubernetescrd" in notes.values()
+def cache_control(release: Release) -> dict[str, str | None]:
+    """What Traefik puts into Cache-Control, by path."""
+    found: dict[str, str | None] = {}
+    for name in release.names("Ingress"):
+        ingress = release.get("Ingress", name)
+        chain = ingress["metadata"]["annotations"].get("traefik.ingress.kubernetes.io/router.middlewares", "")
+        middlewares = [one.partition("@")[0].removeprefix("soundcore-kcp-prod-") for one in chain.split(",")]
+        specs = [release.get("Middleware", one)["spec"] for one in middlewares if one]
+        (headers,) = [spec["headers"]["customResponseHeaders"] for spec in specs] or [{}]
+        for rule in ingress["spec"]["rules"]:
+            found.update({path["path"]: headers.get("Cache-Control") for path in rule["http"]["paths"]})
+    return found
+
+
+@pytest.mark.req("SC-75", "SC-76")
+def test_static_assets_are_cached_by_the_browser_and_nothing_else_as_long(prod: Release) -> None:
+    found = cache_control(prod)
+    assert found.pop("/_next/static") == "public, max-age=2592000"
+    assert found.pop("/") is None
+    assert found.pop("/api/v1/auth") == "no-store"
+    assert found == {f"/api/v1/{name}": "private, max-age=300" for name in BACKENDS if name != "auth"}
 
 
 @pytest.mark.req("SC-97", "SC-99")

@@ -9,7 +9,7 @@ from inventory import Release
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.release import BadValues
 
-EXTERNAL_REDIS = {"data_services": {"redis": {"mode": "external", "host": "redis.example.net"}}}
+EXTERNAL_REDIS = {"soundspan_redis_host": "redis.example.net"}
 SIDECARS = {"services": {"soundspan-tidal": {"enabled": True}, "soundspan-ytmusic": {"enabled": True}}}
 
 
@@ -25,7 +25,7 @@ def individual() -> Release:
 
 @pytest.fixture(scope="module")
 def ha() -> Release:
-    return Release("soundspan", EXTERNAL_REDIS, soundspan_mode="individual", soundspan_ha=True)
+    return Release("soundspan", soundspan_mode="individual", soundspan_ha=True, **EXTERNAL_REDIS)
 
 
 @pytest.mark.req("SS-01", "SS-09", "SS-18", "SS-36")
@@ -210,13 +210,12 @@ def test_ha_expands_to_replicas_surge_budgets_and_spread(ha: Release) -> None:
 @pytest.mark.req("SS-06", "SS-44", "SS-45", "SS-46")
 def test_what_a_service_says_itself_wins_over_ha() -> None:
     own = {
-        **EXTERNAL_REDIS,
         "services": {
             "soundspan-backend": {"replicas": 3, "pdb": {"min_available": 2}, "topology_spread": False},
             "soundspan-frontend": {"pdb": {"enabled": False}, "strategy": {"max_unavailable": 1}},
         },
     }
-    found = Release("soundspan", own, soundspan_mode="individual", soundspan_ha=True)
+    found = Release("soundspan", own, soundspan_mode="individual", soundspan_ha=True, **EXTERNAL_REDIS)
     assert found.get("Deployment", "soundspan-backend")["spec"]["replicas"] == 3
     assert found.get("PodDisruptionBudget", "soundspan-backend")["spec"]["minAvailable"] == 2
     assert "topologySpreadConstraints" not in found.pod("soundspan-backend")
@@ -237,6 +236,27 @@ def test_scaling_wants_a_redis_that_survives(ha: Release) -> None:
         soundspan_ha=True,
     )
     assert "redis-sentinel" in sentinel.names("Deployment")
+
+
+@pytest.mark.req("SS-48")
+@pytest.mark.parametrize("name", ["soundspan-backend", "soundspan-backend-worker"])
+def test_neither_api_nor_worker_scales_on_one_redis_pod(name: str) -> None:
+    more = {"services": {name: {"replicas": 2, "volumes": {"cache": None, "logs": None, "downloads": None}}}}
+    with pytest.raises(BadValues, match=rf"services.{name}.replicas.*single point of failure"):
+        Release("soundspan", more, soundspan_mode="individual")
+    shared = Release("soundspan", more, soundspan_mode="individual", **EXTERNAL_REDIS)
+    assert shared.get("Deployment", name)["spec"]["replicas"] == 2
+
+
+@pytest.mark.req("SS-49", "SS-57")
+@pytest.mark.parametrize(("host", "services"), [("redis", ["redis"]), ("redis.example.net", [])])
+def test_clients_talk_to_the_redis_they_wait_for(host: str, services: list[str]) -> None:
+    found = Release("soundspan", soundspan_mode="individual", soundspan_redis_host=host)
+    assert [name for name in found.names("Service") if name == "redis"] == services
+    for name in ("soundspan-backend", "soundspan-backend-worker"):
+        assert found.env(name)["REDIS_URL"] == f"redis://{host}:6379/0"
+        (wait,) = [one for one in found.pod(name)["initContainers"] if one["name"] == "wait-for-redis"]
+        assert wait["command"][-3:-1] == [host, "6379"]
 
 
 @pytest.mark.req("SS-50", "SS-51", "SS-52", "SS-53", "SS-54", "SS-55", "SS-56", "SS-57", "SS-58")
@@ -281,8 +301,9 @@ def test_four_ways_out_of_replicas_on_one_claim() -> None:
         backend = {"replicas": 2, "volumes": volumes}
         return Release(
             "soundspan",
-            {**EXTERNAL_REDIS, "services": {"soundspan-backend": backend}},
+            {"services": {"soundspan-backend": backend}},
             soundspan_mode="individual",
+            **EXTERNAL_REDIS,
         )
 
     with pytest.raises(BadValues) as failure:

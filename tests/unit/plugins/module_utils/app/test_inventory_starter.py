@@ -184,6 +184,19 @@ def test_both_paths_lead_to_web(starter: Release) -> None:
     assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "letsencrypt"
 
 
+@pytest.mark.req("ST-04")
+def test_plain_http_is_sent_to_https(starter: Release) -> None:
+    ingress = starter.get("Ingress", "starter-redirect")
+    assert ingress["metadata"]["annotations"] == {
+        "traefik.ingress.kubernetes.io/router.entrypoints": "web",
+        "traefik.ingress.kubernetes.io/router.middlewares": "starter-starter-redirect@kubernetescrd",
+    }
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["app.example.com"]
+    assert "tls" not in ingress["spec"]
+    served = starter.get("Ingress", "starter")["metadata"]["annotations"]
+    assert "traefik.ingress.kubernetes.io/router.middlewares" not in served
+
+
 @pytest.mark.req("ST-46")
 def test_a_host_of_its_own_leads_to_the_api(starter: Release) -> None:
     path = {"path": "/", "service": "api", "port": 8000}
