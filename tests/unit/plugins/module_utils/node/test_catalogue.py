@@ -149,6 +149,13 @@ def test_probes_that_failed_are_no_findings() -> None:
     assert diagnose(blind, Options()) == []
 
 
+def test_a_check_that_was_not_made_leaves_the_word_to_k3s() -> None:
+    late = hanging(datastore={"error": "no answer within 75 s"}, journal__attempt=[MALFORMED])
+    assert "DB-CORRUPT" in [one.cause for one in diagnose(late, Options())]
+    etcd = hanging(datastore={"kind": "etcd"}, journal__attempt=[MALFORMED])
+    assert "DB-CORRUPT" not in [one.cause for one in diagnose(etcd, Options())]
+
+
 def test_old_texts_do_not_count_while_the_api_is_ready() -> None:
     line = "bootstrap data already found and encrypted with different token"
     assert diagnose(facts(journal__attempt=[line]), Options()) == []

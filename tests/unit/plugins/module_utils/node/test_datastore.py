@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,31 @@ def test_a_lost_table_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     sqlite3.connect(path).execute("CREATE TABLE other (x)").connection.close()
     assert datastore.quick_check(str(path), running=False) == "table kine is missing"
+
+
+def test_a_check_that_was_kept_from_its_work_says_nothing_about_the_file(database: Path) -> None:
+    with sqlite3.connect(database) as more:  # enough that SQLite asks for the time at all
+        more.executemany("INSERT INTO kine (name) VALUES (?)", [(f"n{n}",) for n in range(20000)])
+    more.close()
+    assert datastore.check_file(str(database), seconds=-1) == "not checked: interrupted"
+    assert datastore.check_file(str(database.parent / "absent")).startswith("not checked: unable to open")
+    assert datastore.check_without_wal(str(database), seconds=-1).startswith("not checked: the copy")
+    holder = sqlite3.connect(database, isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    assert datastore.check_file(str(database)) == "not checked: database is locked"
+    holder.close()
+
+
+def test_both_checks_share_one_deadline(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    monkeypatch.setattr(datastore, "quick_check", lambda *_a, **_k: time.sleep(0.5) or "page 7")
+    monkeypatch.setattr(datastore, "check_without_wal", lambda _d, seconds, _s: given.append(seconds) or "ok")
+    Path(f"{database}-wal").write_bytes(b"log")
+    datastore.probe(str(database), own=set(), running=False, config={}, scratch=str(tmp_path), seconds=5)
+    assert 1 <= given[0] < 4.6
 
 
 def test_salvage_keeps_every_readable_row(database: Path, tmp_path: Path) -> None:
