@@ -22,7 +22,6 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import (
     start_text,
     step,
 )
-from ansible_collections.holdfast.k3s.plugins.module_utils.node.runtime import LATE
 
 CONTENT = (
     r"(?:blob|content digest|content) (sha256:[0-9a-f]{12,64})[^\n]*: not found|missing parent [^\n]* bucket"
@@ -104,14 +103,13 @@ def reset(facts: Facts, options: Options, evidence: str) -> list[Action]:
 def wedged(facts: Facts, _options: Options) -> str | None:
     if look(facts, "unit.active") != "active" or not look(facts, "runtime.socket"):
         return None
-    if look(facts, "runtime.cri.ok") is False:
-        return (
-            "containerd does not answer a version call: " + str(look(facts, "runtime.cri.error", ""))[-250:]
-        )
-    if look(facts, "runtime.sandbox.ok") is False:
+    # a question that failed at once was answered, or never put: a restart of containerd is no remedy for that
+    error = str(look(facts, "runtime.cri.error", ""))
+    if look(facts, "runtime.cri.late") or "connection refused" in error:
+        return "containerd does not answer a version call: " + error[-250:]
+    if look(facts, "runtime.sandbox.late"):
         error = str(look(facts, "runtime.sandbox.error", ""))
-        if re.search(LATE, error, re.I):
-            return "containerd answers, but creates no sandbox in time: " + error[-250:]
+        return "containerd answers, but creates no sandbox in time: " + error[-250:]
     return None
 
 

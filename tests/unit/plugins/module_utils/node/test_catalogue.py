@@ -65,8 +65,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("CRI-STALE-SANDBOX", facts(runtime__cri={"ok": False, "error": "x"}, runtime__log=[
         'level=fatal msg="Failed to run CRI service" error="failed to recover state: failed to get metadata for stored '
         'sandbox \\"0c1d\\": unsupported storage version"'])),
-    ("CRI-WEDGED", facts(runtime__cri={"ok": False, "error": "context deadline exceeded while waiting for connections"})),
-    ("CRI-WEDGED", facts(runtime__sandbox={"ok": False, "error": "rpc error: code = DeadlineExceeded"})),
+    ("CRI-WEDGED", facts(runtime__cri={"ok": False, "late": True, "error": "context deadline exceeded while waiting for connections"})),
+    ("CRI-WEDGED", facts(runtime__sandbox={"ok": False, "late": True, "error": "rpc error: code = DeadlineExceeded"})),
     ("CRI-NO-SOCKET", facts(runtime__socket=False, runtime__cri={"ok": False, "error": "missing"})),
     ("IMAGE-CONTENT", facts(api__events=event("Failed", 'failed to pull image "localhost:5000/lab/redis:7": content digest '
                                               "sha256:0123456789abcdef0123456789abcdef: not found"))),
