@@ -74,7 +74,7 @@ def meta_corrupt(facts: Facts, _options: Options) -> str | None:
         return "containerd's meta.db is not a bolt database (both of its headers are damaged)"
     text = line_with(
         look(facts, "runtime.log", [])[-40:],
-        r"panic: .*(bolt|page|freelist|invalid)|bolt.*(invalid database|checksum|corrupt)|invalid database"
+        r"panic: .*(bolt|page|freelist|invalid database)|bolt.*(invalid database|checksum|corrupt)|invalid database"
         r"|panic: page \d+|freepages: failed|unexpected fault address",
     )
     return text or start_text(facts, r"containerd.*(invalid database|panic: page|checksum error|freepages)")

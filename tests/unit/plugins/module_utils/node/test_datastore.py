@@ -84,8 +84,17 @@ def test_both_checks_share_one_deadline(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[float] = []
-    monkeypatch.setattr(datastore, "quick_check", lambda *_a, **_k: time.sleep(0.5) or "page 7")
-    monkeypatch.setattr(datastore, "check_without_wal", lambda _d, seconds, _s: given.append(seconds) or "ok")
+
+    def first(*_arguments: object, **_options: object) -> str:
+        time.sleep(0.5)
+        return "page 7"
+
+    def second(_database: str, seconds: float, _scratch: str) -> str:
+        given.append(seconds)
+        return "ok"
+
+    monkeypatch.setattr(datastore, "quick_check", first)
+    monkeypatch.setattr(datastore, "check_without_wal", second)
     Path(f"{database}-wal").write_bytes(b"log")
     datastore.probe(str(database), own=set(), running=False, config={}, scratch=str(tmp_path), seconds=5)
     assert 1 <= given[0] < 4.6
