@@ -33,6 +33,21 @@ def arguments(pid: int, proc: str = "/proc") -> list[str]:
     return [part.decode("utf-8", "replace") for part in raw.split(b"\0") if part]
 
 
+def open_files(pid: int, proc: str = "/proc") -> list[str]:
+    """What a process's descriptors point to; one that is closed meanwhile does not hide the others."""
+    found = []
+    try:
+        descriptors = list(Path(proc, str(pid), "fd").iterdir())
+    except OSError:
+        return []
+    for descriptor in descriptors:
+        try:
+            found.append(str(descriptor.readlink()))
+        except OSError:
+            continue
+    return found
+
+
 def table(proc: str = "/proc") -> list[dict[str, Any]]:
     """Every process with its argv."""
     found = []
