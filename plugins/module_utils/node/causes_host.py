@@ -104,10 +104,11 @@ def port_taken(facts: Facts, _options: Options) -> str | None:
 
 def filtered(facts: Facts, _options: Options) -> str | None:
     said = look(facts, "host.ports.knock")
-    if not said:
+    if not said or serving(facts):
         return None
-    holder = look(facts, "host.ports.6443.comm")
-    return f"{holder} listens on port 6443, a connection from this host to it ends with: {said}"
+    host, port = look(facts, "host.ports.address", ["127.0.0.1", 6443])
+    holder = look(facts, f"host.ports.{port}.comm")
+    return f"{holder} listens on port {port}, a connection from this host to {host} ends with: {said}"
 
 
 def not_installed(facts: Facts, _options: Options) -> str | None:

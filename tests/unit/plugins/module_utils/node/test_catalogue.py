@@ -212,6 +212,20 @@ def test_a_plain_crash_of_containerd_is_no_damaged_metadata() -> None:
     assert "CRI-META-CORRUPT" not in [one.cause for one in found]
 
 
+def test_an_api_that_answers_is_not_filtered() -> None:
+    """Wherever the knock went: the API itself was asked, and answered."""
+    broken = facts(host__ports={"6443": {"pid": 700, "comm": "k3s"}, "knock": "timed out"})
+    assert diagnose(broken, Options()) == []
+
+
+def test_the_filter_is_named_with_the_address_that_k3s_is_bound_to() -> None:
+    ports = {"7443": {"pid": 700, "comm": "k3s"}, "knock": "timed out", "address": ["10.0.0.5", 7443]}
+    late = {"ok": False, "status": 0, "error": "timed out"}
+    found = diagnose(facts(host__ports=ports, api__readyz=late, api__node={}, api__write={}), Options())
+    assert [one.cause for one in found] == ["API-FILTERED"]
+    assert "k3s listens on port 7443" in found[0].evidence and "10.0.0.5" in found[0].evidence
+
+
 def test_consequences_stay_in_the_background() -> None:
     found = diagnose(hanging(datastore__quick_check="file is not a database"), Options())
     assert [one.cause for one in found if one.severity == "down"] == ["DB-CORRUPT"]
