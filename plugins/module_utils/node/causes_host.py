@@ -96,7 +96,7 @@ def port_taken(facts: Facts, _options: Options) -> str | None:
         return None
     own = {one["pid"] for one in look(facts, "processes", [])}
     for port, holder in sorted(look(facts, "host.ports", {}).items()):
-        if isinstance(holder, dict) and holder["pid"] not in own:
+        if isinstance(holder, dict) and holder["pid"] not in own and not holder.get("own"):
             return f"port {port} is held by {holder['comm']} (PID {holder['pid']})"
     text = start_text(facts, r"bind: address already in use")
     return text

@@ -118,8 +118,12 @@ def listening(text: str, ports: tuple[int, ...]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def listeners(ports: tuple[int, ...]) -> dict[str, dict[str, Any]]:
-    """Who listens on k3s's ports: {"6443": {pid, start, comm, waiting}}; a port without listener is absent."""
+def listeners(ports: tuple[int, ...], unit: str) -> dict[str, dict[str, Any]]:
+    """Who listens on k3s's ports: {"6443": {pid, start, comm, waiting, own}}; a port without listener is absent.
+
+    own: the holder is of the service itself. Told here, at the same moment: a k3s that starts again and again has another
+    process by the time that its tree is compared.
+    """
     sockets: dict[str, tuple[int, int]] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -134,7 +138,8 @@ def listeners(ports: tuple[int, ...]) -> dict[str, dict[str, Any]]:
             one = process.stat(int(entry.name))
             if one:
                 port, waiting = sockets[name]
-                found[str(port)] = {**{k: one[k] for k in ("pid", "start", "comm")}, "waiting": waiting}
+                who = {k: one[k] for k in ("pid", "start", "comm")}
+                found[str(port)] = {**who, "waiting": waiting, "own": process.in_unit(one["pid"], unit)}
     return found
 
 
@@ -167,11 +172,11 @@ def ports(paths: Paths) -> dict[str, Any]:
     """The listeners; where a connection to the API is lost, also `knock`, what it ended with, and the API's `address`."""
     host, port = server_of(paths.kubeconfig)
     watched = (port, *WATCHED_PORTS)
-    before, api = listeners(watched), str(port)
+    before, api = listeners(watched, paths.unit), str(port)
     said = knock((host, port)) if api in before else "open"
     if said == "open":
         return before
-    after = listeners(watched)
+    after = listeners(watched, paths.unit)
     cut_off = is_cut_off(before.get(api), after.get(api))
     return {**after, "knock": said, "address": [host, port]} if cut_off else after
 

@@ -48,6 +48,15 @@ def open_files(pid: int, proc: str = "/proc") -> list[str]:
     return found
 
 
+def in_unit(pid: int, unit: str, proc: str = "/proc") -> bool:
+    """Whether a process belongs to a systemd service: its control group says so, whatever became of its parents."""
+    try:
+        lines = Path(proc, str(pid), "cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    return any(f"{unit}.service" in line.rpartition(":")[2].split("/") for line in lines)
+
+
 def table(proc: str = "/proc") -> list[dict[str, Any]]:
     """Every process with its argv."""
     found = []

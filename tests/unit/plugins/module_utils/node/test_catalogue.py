@@ -226,6 +226,13 @@ def test_the_filter_is_named_with_the_address_that_k3s_is_bound_to() -> None:
     assert "k3s listens on port 7443" in found[0].evidence and "10.0.0.5" in found[0].evidence
 
 
+def test_the_next_process_of_k3s_itself_takes_no_port() -> None:
+    """In a crash loop the ports are read when the process of the tree is gone and the next one runs."""
+    ports = {"6443": {"pid": 4242, "start": 1, "comm": "k3s-server", "own": True}}
+    found = [one.cause for one in diagnose(looping("level=fatal x", host__ports=ports), Options())]
+    assert found == ["CRASH-LOOP"]
+
+
 def test_consequences_stay_in_the_background() -> None:
     found = diagnose(hanging(datastore__quick_check="file is not a database"), Options())
     assert [one.cause for one in found if one.severity == "down"] == ["DB-CORRUPT"]

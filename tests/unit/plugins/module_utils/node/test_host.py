@@ -120,3 +120,21 @@ def test_a_descriptor_that_is_closed_meanwhile_hides_no_other(tmp_path: Path) ->
     (folder / "5").symlink_to("anon_inode:inotify")
     assert sorted(process.open_files(700, str(tmp_path))) == ["anon_inode:inotify", "socket:[41]"]
     assert process.open_files(701, str(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "own"),
+    [
+        ("0::/system.slice/k3s.service\n", True),
+        ("12:pids:/system.slice/k3s.service\n0::/\n", True),
+        ("0::/system.slice/squatter.service\n", False),
+        ("0::/kubepods/burstable/pod1/abc\n", False),
+    ],
+)
+def test_a_process_is_known_by_the_control_group_of_its_service(
+    tmp_path: Path, cgroup: str, own: bool
+) -> None:
+    (tmp_path / "700").mkdir()
+    (tmp_path / "700" / "cgroup").write_text(cgroup)
+    assert process.in_unit(700, "k3s", str(tmp_path)) is own
+    assert not process.in_unit(701, "k3s", str(tmp_path))
