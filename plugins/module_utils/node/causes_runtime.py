@@ -17,8 +17,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import (
     event_text,
     line_with,
     matching_events,
+    refusing,
     restart,
-    serving,
     start_text,
     step,
 )
@@ -82,7 +82,7 @@ def meta_corrupt(facts: Facts, _options: Options) -> str | None:
 
 def _log(facts: Facts) -> list[str]:
     return look(facts, "runtime.log", [])[-40:] + (
-        [] if serving(facts) else look(facts, "journal.attempt", [])
+        look(facts, "journal.attempt", []) if refusing(facts) else []
     )
 
 

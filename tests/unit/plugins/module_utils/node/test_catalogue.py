@@ -178,6 +178,21 @@ def test_a_line_of_weeks_ago_does_not_hide_that_the_api_is_down(line: str) -> No
     assert "START-HANG" in hung
 
 
+def test_a_line_about_a_port_is_history_once_the_unit_is_active() -> None:
+    line = 'level=error msg="listen tcp :9100: bind: address already in use"'
+    found = [one.cause for one in diagnose(facts(api__readyz=DOWN, journal__attempt=[line]), Options())]
+    assert found == ["API-DOWN"]
+    assert "PORT-TAKEN" in [one.cause for one in diagnose(looping(line), Options())]
+
+
+def test_a_late_look_resets_no_containerd_for_a_line_of_history() -> None:
+    line = "failed to recover state: failed to get metadata for stored sandbox"
+    late = {"error": "no answer within 75 s"}
+    wedged = {"ok": False, "late": True, "error": "DeadlineExceeded"}
+    found = diagnose(facts(api=late, runtime__cri=wedged, journal__attempt=[line]), Options())
+    assert [one.cause for one in found] == ["CRI-WEDGED"]
+
+
 @pytest.mark.parametrize("line", HISTORY[:2])
 def test_the_text_counts_where_no_certificate_could_be_read(line: str) -> None:
     found = {one.cause for one in diagnose(looping(line, certificates={"error": "x"}), Options())}
