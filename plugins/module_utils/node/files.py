@@ -71,8 +71,12 @@ def folder(root: str, what: str, now: datetime) -> str:
 
 def digests(database: str) -> dict[str, str]:
     """sha256 of the database and of its write-ahead log by file name; an empty log is none."""
-    kept = [path for path in database_files(database) if not path.endswith("-shm")]
-    return {Path(path).name: sha256(path) for path in kept if path == database or Path(path).stat().st_size}
+    found = {Path(database).name: sha256(database)}
+    log = Path(f"{database}-wal")
+    with contextlib.suppress(FileNotFoundError):  # k3s folds its log in when it ends, also meanwhile
+        if log.stat().st_size:
+            found[log.name] = sha256(str(log))
+    return found
 
 
 def copies(root: str) -> list[tuple[dict[str, str], str]]:
