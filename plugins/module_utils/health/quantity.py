@@ -12,16 +12,20 @@ _UNITS = {
     "M": 10**6,
     "G": 10**9,
     "T": 10**12,
+    "P": 10**15,
+    "E": 10**18,
     "Ki": 2**10,
     "Mi": 2**20,
     "Gi": 2**30,
     "Ti": 2**40,
+    "Pi": 2**50,
+    "Ei": 2**60,
 }
 
 
 def to_bytes(text: str) -> float:
     """Bytes of "10Gi" and the like. Raises HoldfastError when it is not a quantity."""
-    number = text.rstrip("kKMGTi")
+    number = text.rstrip("kKMGTPEi")
     unit = text[len(number) :]
     try:
         return float(number) * _UNITS[unit]

@@ -13,11 +13,30 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+OWN = ("127.0.0.1", 6443)
 PROBE_LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/holdfast-probe"
 MAX_LOOKED_UP = 30
 EVENT_REASONS = ("FailedCreatePodSandBox", "NodePasswordValidationFailed", "Failed", "InvalidDiskCapacity",
                  "FreeDiskSpaceFailed", "ImageGCFailed", "FailedMount")  # fmt: skip
+
+
+def address(url: str) -> tuple[str, int]:
+    """Host and port of a server's URL; ValueError when it has none."""
+    parts = urlsplit(url.strip("'\""))
+    if not parts.hostname:
+        raise ValueError(f"{url} names no host")
+    return parts.hostname, parts.port or 443
+
+
+def server_of(kubeconfig: str) -> tuple[str, int]:
+    """Where k3s says that its API listens: `bind-address` and `https-listen-port` move it off 127.0.0.1:6443."""
+    try:
+        found = re.search(r"^\s*server:\s+(\S+)\s*$", Path(kubeconfig).read_text(), re.M)
+        return address(found.group(1)) if found else OWN
+    except (OSError, ValueError):
+        return OWN
 
 
 def context_of(kubeconfig: str) -> tuple[ssl.SSLContext, str, int]:
@@ -34,8 +53,7 @@ def context_of(kubeconfig: str) -> tuple[ssl.SSLContext, str, int]:
             handle.write(base64.b64decode(document["client-certificate-data"]) + b"\n")
             handle.write(base64.b64decode(document["client-key-data"]))
         context.load_cert_chain(path)
-    host, _colon, port = document["server"].split("://", 1)[1].partition(":")
-    return context, host, int(port or 443)
+    return (context, *address(document["server"]))
 
 
 class Api:

@@ -35,7 +35,8 @@ def diagnose(facts: Facts, options: Options) -> list[Finding]:
         evidence = cause.detect(facts, options)
         if evidence:
             found.append((cause, evidence))
-    hidden = {name for cause, _evidence in found for name in cause.hides}
+    proven = [cause for cause, _evidence in found if not cause.proof or cause.proof(facts, options)]
+    hidden = {name for cause in proven for name in cause.hides}
     if any(cause.severity == "down" and cause.id not in hidden for cause, _evidence in found):
         hidden.add("STARTING")  # a start attempt of a server that is known to fail is no news
     findings = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import Facts, look
@@ -19,6 +21,16 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import (
 )
 
 DAY = 86400.0
+# What `k3s certificate check` looks at. Older versions leave others behind that nothing uses and no restart renews.
+SERVER_LEAVES = frozenset(
+    f"{name}.crt" for name in (
+        "client-admin", "client-auth-proxy", "client-controller", "client-k3s-cloud-controller", "client-kube-apiserver",
+        "client-scheduler", "client-supervisor", "serving-kube-apiserver",
+    )
+)  # fmt: skip
+AGENT_LEAVES = frozenset(
+    ["client-k3s-controller.crt", "client-kube-proxy.crt", "client-kubelet.crt", "serving-kubelet.crt"]
+)
 
 
 def token_mismatch(facts: Facts, _options: Options) -> str | None:
@@ -68,6 +80,12 @@ def drop_empty_token(facts: Facts, _options: Options, evidence: str) -> list[Act
     return stopped(facts, "the configured token takes its place", RESTART, middle)
 
 
+def certificate_text(facts: Facts, pattern: str) -> str | None:
+    """A line about k3s's own certificates: webhooks and clients have some too, and what the files say is known."""
+    readable = look(facts, "certificates.items", [])
+    return start_text(facts, rf"level=fatal.*{pattern}" if readable else pattern)
+
+
 def clock_skew(facts: Facts, options: Options) -> str | None:
     now = look(facts, "host.clock.now")
     newest = look(facts, "host.clock.newest_write")
@@ -88,7 +106,7 @@ def clock_skew(facts: Facts, options: Options) -> str | None:
     if future:
         worst = max(one["not_before"] - now for one in future)
         return f"{len(future)} certificates are valid only in {worst:.0f} s, {future[0]['path']} among them"
-    return start_text(facts, r"certificate has expired or is not yet valid: current time \S+ is before")
+    return certificate_text(facts, r"certificate has expired or is not yet valid: current time \S+ is before")
 
 
 def step_clock(facts: Facts, options: Options, evidence: str) -> list[Action]:
@@ -97,17 +115,22 @@ def step_clock(facts: Facts, options: Options, evidence: str) -> list[Action]:
     return [step("sync_clock", "time service", evidence, GENTLE, risk="medium"), *restart(facts, evidence)]
 
 
+def is_leaf(one: dict[str, Any]) -> bool:
+    """A certificate that k3s uses and renews."""
+    path = Path(one["path"])
+    known = AGENT_LEAVES if path.parent.name == "agent" else SERVER_LEAVES
+    return not one["ca"] and path.name in known
+
+
 def expired(facts: Facts, options: Options) -> str | None:
     now = look(facts, "host.clock.now", 0)
     limit = now + options.certificate_days * DAY
-    gone = [
-        one for one in look(facts, "certificates.items", []) if not one["ca"] and one["not_after"] < limit
-    ]
+    gone = [one for one in look(facts, "certificates.items", []) if is_leaf(one) and one["not_after"] < limit]
     if gone:
         first = min(gone, key=lambda one: one["not_after"])
         days = (now - first["not_after"]) / DAY
         return f"{len(gone)} leaf certificates have ended, {first['path']} {days:.1f} days ago"
-    return start_text(facts, r"x509: certificate has expired(?!.*is before)")
+    return certificate_text(facts, r"x509: certificate has expired(?!.*is before)")
 
 
 def renew(facts: Facts, _options: Options, evidence: str) -> list[Action]:

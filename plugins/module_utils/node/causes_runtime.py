@@ -17,12 +17,11 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import (
     event_text,
     line_with,
     matching_events,
+    refusing,
     restart,
-    serving,
     start_text,
     step,
 )
-from ansible_collections.holdfast.k3s.plugins.module_utils.node.runtime import LATE
 
 CONTENT = (
     r"(?:blob|content digest|content) (sha256:[0-9a-f]{12,64})[^\n]*: not found|missing parent [^\n]* bucket"
@@ -75,7 +74,7 @@ def meta_corrupt(facts: Facts, _options: Options) -> str | None:
         return "containerd's meta.db is not a bolt database (both of its headers are damaged)"
     text = line_with(
         look(facts, "runtime.log", [])[-40:],
-        r"panic: .*(bolt|page|freelist|invalid)|bolt.*(invalid database|checksum|corrupt)|invalid database"
+        r"panic: .*(bolt|page|freelist|invalid database)|bolt.*(invalid database|checksum|corrupt)|invalid database"
         r"|panic: page \d+|freepages: failed|unexpected fault address",
     )
     return text or start_text(facts, r"containerd.*(invalid database|panic: page|checksum error|freepages)")
@@ -83,7 +82,7 @@ def meta_corrupt(facts: Facts, _options: Options) -> str | None:
 
 def _log(facts: Facts) -> list[str]:
     return look(facts, "runtime.log", [])[-40:] + (
-        [] if serving(facts) else look(facts, "journal.attempt", [])
+        look(facts, "journal.attempt", []) if refusing(facts) else []
     )
 
 
@@ -104,14 +103,13 @@ def reset(facts: Facts, options: Options, evidence: str) -> list[Action]:
 def wedged(facts: Facts, _options: Options) -> str | None:
     if look(facts, "unit.active") != "active" or not look(facts, "runtime.socket"):
         return None
-    if look(facts, "runtime.cri.ok") is False:
-        return (
-            "containerd does not answer a version call: " + str(look(facts, "runtime.cri.error", ""))[-250:]
-        )
-    if look(facts, "runtime.sandbox.ok") is False:
+    # a question that failed at once was answered, or never put: a restart of containerd is no remedy for that
+    error = str(look(facts, "runtime.cri.error", ""))
+    if look(facts, "runtime.cri.late") or "connection refused" in error:
+        return "containerd does not answer a version call: " + error[-250:]
+    if look(facts, "runtime.sandbox.late"):
         error = str(look(facts, "runtime.sandbox.error", ""))
-        if re.search(LATE, error, re.I):
-            return "containerd answers, but creates no sandbox in time: " + error[-250:]
+        return "containerd answers, but creates no sandbox in time: " + error[-250:]
     return None
 
 

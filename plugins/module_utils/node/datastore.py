@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -12,6 +13,8 @@ from typing import Any
 from ansible_collections.holdfast.k3s.plugins.module_utils.node import process
 
 IN_MEMORY_BYTES = 256 << 20
+# SQLite was kept from its work: that says nothing about the file
+HINDERED = re.compile(r"interrupted|locked|busy|full|unable to open|out of memory", re.I)
 
 
 def files(database: str) -> list[str]:
@@ -41,8 +44,14 @@ def _check(connection: sqlite3.Connection, deadline: float) -> str:
     return "; ".join(rows)[:500]
 
 
+def _verdict(error: sqlite3.Error) -> str:
+    """An error as a complaint about the file, or as `not checked: why`."""
+    text = str(error)
+    return f"not checked: {text}" if HINDERED.search(text) else text
+
+
 def check_file(path: str, seconds: float = 60) -> str:
-    """`quick_check` of a database nobody else uses (a copy): `ok` or the complaint."""
+    """`quick_check` of a database nobody else uses (a copy): `ok`, the complaint, or `not checked: why`."""
     try:
         connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=1)
         try:
@@ -50,7 +59,19 @@ def check_file(path: str, seconds: float = 60) -> str:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        return str(error)
+        return _verdict(error)
+
+
+def _copy(path: str, target: str, deadline: float) -> None:
+    """Copy a file; TimeoutError once the deadline has passed."""
+    with Path(path).open("rb") as source, Path(target).open("wb") as copy:
+        while True:
+            block = source.read(4 << 20)
+            if not block:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError("the copy took longer than its deadline")
+            copy.write(block)
 
 
 def _copy_online(database: str, target: sqlite3.Connection, deadline: float) -> None:
@@ -97,25 +118,26 @@ def quick_check(database: str, *, running: bool, seconds: float = 60, scratch: s
             else:
                 for path in files(database):
                     if not path.endswith("-shm"):
-                        shutil.copyfile(path, str(Path(folder, Path(path).name)))
+                        _copy(path, str(Path(folder, Path(path).name)), deadline)
             return check_file(copy, max(1.0, deadline - time.monotonic()))
     except TimeoutError as error:
         return f"not checked: {error}"
     except sqlite3.Error as error:
-        text = str(error)
-        busy = "locked" in text or "busy" in text or "interrupted" in text or "unable to open" in text
-        return f"not checked: {text}" if busy else text
+        return _verdict(error)
     except OSError as error:
         return f"not checked: {error.strerror}" if error.errno != 5 else "disk I/O error"
 
 
 def check_without_wal(database: str, seconds: float = 30, scratch: str | None = None) -> str:
     """`quick_check` of a copy of the main file alone: tells a torn write-ahead log from a damaged database."""
+    deadline = time.monotonic() + seconds
     try:
         with tempfile.TemporaryDirectory(prefix="holdfast-check-", dir=scratch) as folder:
             copy = str(Path(folder, "state.db"))
-            shutil.copyfile(database, copy)
-            return check_file(copy, seconds)
+            _copy(database, copy, deadline)
+            return check_file(copy, max(1.0, deadline - time.monotonic()))
+    except TimeoutError as error:
+        return f"not checked: {error}"
     except OSError as error:
         return f"not checked: {error.strerror}"
 
@@ -155,7 +177,10 @@ def bootstrap_keys(database: str, seconds: float = 5) -> list[str]:
 
 def probe(database: str, *, own: set[int], running: bool, config: dict[str, Any], scratch: str,
           seconds: float = 60) -> dict[str, Any]:  # fmt: skip
-    """Everything about the datastore that needs no API."""
+    """Everything about the datastore that needs no API.
+
+    seconds: for both checks together; it must stay below the deadline of the whole look.
+    """
     endpoint = str(config.get("datastore-endpoint") or "")
     if endpoint and not endpoint.startswith("sqlite"):
         return {"kind": "external"}
@@ -177,5 +202,6 @@ def probe(database: str, *, own: set[int], running: bool, config: dict[str, Any]
         "bootstrap": bootstrap_keys(database),
     }
     if verdict != "ok" and not verdict.startswith("not checked") and fact["wal_size"]:
-        fact["quick_check_without_wal"] = check_without_wal(database, scratch=scratch)
+        left = max(1.0, began + seconds - time.monotonic())
+        fact["quick_check_without_wal"] = check_without_wal(database, left, scratch)
     return fact

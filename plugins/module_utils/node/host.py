@@ -11,10 +11,10 @@ from typing import Any
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.node import process
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import server_of
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
 
-API_PORT = 6443
-WATCHED_PORTS = (API_PORT, 6444, 10250)
+WATCHED_PORTS = (6444, 10250)  # and the API's
 
 
 def disks(paths: Paths) -> list[dict[str, Any]]:
@@ -66,12 +66,11 @@ def inotify() -> dict[str, int]:
         if not entry.name.isdigit():
             continue
         try:
-            if entry.stat().st_uid == 0:
-                used += sum(
-                    1 for fd in (entry / "fd").iterdir() if str(fd.readlink()) == "anon_inode:inotify"
-                )
+            owner = entry.stat().st_uid
         except OSError:
             continue
+        if owner == 0:
+            used += process.open_files(int(entry.name)).count("anon_inode:inotify")
     return {
         "max_user_instances": limit("max_user_instances"),
         "max_user_watches": limit("max_user_watches"),
@@ -108,56 +107,78 @@ def clock(commands: Commands, paths: Paths) -> dict[str, Any]:
     return fact
 
 
-def listeners(ports: tuple[int, ...] = WATCHED_PORTS) -> dict[str, dict[str, Any]]:
-    """Who listens on k3s's ports: {"6443": {pid, comm}}; a port without listener is absent."""
-    inodes: dict[str, int] = {}
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            words = line.split()
-            port = int(words[1].rpartition(":")[2], 16)
-            if words[3] == "0A" and port in ports:
-                inodes[f"socket:[{words[9]}]"] = port
-    found: dict[str, dict[str, Any]] = {}
-    for entry in Path("/proc").iterdir() if inodes else []:
-        if not entry.name.isdigit():
-            continue
-        try:
-            targets = {str(fd.readlink()) for fd in (entry / "fd").iterdir()}
-        except OSError:
-            continue
-        for inode in targets & set(inodes):
-            one = process.stat(int(entry.name))
-            if one:
-                found[str(inodes[inode])] = {k: one[k] for k in ("pid", "start", "comm")}
+def listening(text: str, ports: tuple[int, ...]) -> dict[str, tuple[int, int]]:
+    """Listening sockets in the words of /proc/net/tcp: {socket: (port, connections that wait to be accepted)}."""
+    found = {}
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        port = int(words[1].rpartition(":")[2], 16)
+        if words[3] == "0A" and port in ports:
+            found[f"socket:[{words[9]}]"] = (port, int(words[4].rpartition(":")[2], 16))
     return found
 
 
-def knock(port: int = API_PORT, tries: int = 2, timeout: float = 2) -> str:
-    """`open`, or why a connection from this host to its own port is not made, tried twice."""
+def listeners(ports: tuple[int, ...], unit: str) -> dict[str, dict[str, Any]]:
+    """Who listens on k3s's ports: {"6443": {pid, start, comm, waiting, own}}; a port without listener is absent.
+
+    own: the holder is of the service itself. Told here, at the same moment: a k3s that starts again and again has another
+    process by the time that its tree is compared.
+    """
+    sockets: dict[str, tuple[int, int]] = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            sockets.update(listening(Path(table).read_text(), ports))
+        except OSError:
+            continue
+    found: dict[str, dict[str, Any]] = {}
+    for entry in Path("/proc").iterdir() if sockets else []:
+        if not entry.name.isdigit():
+            continue
+        for name in set(process.open_files(int(entry.name))) & set(sockets):
+            one = process.stat(int(entry.name))
+            if one:
+                port, waiting = sockets[name]
+                who = {k: one[k] for k in ("pid", "start", "comm")}
+                found[str(port)] = {**who, "waiting": waiting, "own": process.in_unit(one["pid"], unit)}
+    return found
+
+
+def knock(address: tuple[str, int], tries: int = 2, timeout: float = 2) -> str:
+    """`open`, or why a connection from this host to its own API is not made, tried twice."""
     said = "open"
     for number in range(tries):
         if number:
             time.sleep(1)
         try:
-            socket.create_connection(("127.0.0.1", port), timeout).close()
+            socket.create_connection(address, timeout).close()
             return "open"
         except OSError as error:
             said = str(error)
     return said
 
 
-def ports() -> dict[str, Any]:
-    """The listeners; and as `knock` what a connection to the API's port ended with, if one listener was there all the time."""
-    before, api = listeners(), str(API_PORT)
-    said = knock() if api in before else "open"
+def is_cut_off(before: dict[str, Any] | None, after: dict[str, Any] | None) -> bool:
+    """Whether a connection was lost on its way to one listener that was there all the time.
+
+    One that lets connections wait is reached, and hangs.
+    """
+    if not before or not after:
+        return False
+    same = (before["pid"], before["start"]) == (after["pid"], after["start"])
+    return same and not (before["waiting"] and after["waiting"])
+
+
+def ports(paths: Paths) -> dict[str, Any]:
+    """The listeners; where a connection to the API is lost, also `knock`, what it ended with, and the API's `address`."""
+    host, port = server_of(paths.kubeconfig)
+    watched = (port, *WATCHED_PORTS)
+    before, api = listeners(watched, paths.unit), str(port)
+    said = knock((host, port)) if api in before else "open"
     if said == "open":
         return before
-    after = listeners()
-    return {**after, "knock": said} if after.get(api) == before[api] else after
+    after = listeners(watched, paths.unit)
+    cut_off = is_cut_off(before.get(api), after.get(api))
+    return {**after, "knock": said, "address": [host, port]} if cut_off else after
 
 
 def probe(commands: Commands, paths: Paths) -> dict[str, Any]:
@@ -169,7 +190,7 @@ def probe(commands: Commands, paths: Paths) -> dict[str, Any]:
         "inotify": inotify,
         "cgroup": cgroup,
         "clock": lambda: clock(commands, paths),
-        "ports": ports,
+        "ports": lambda: ports(paths),
         "uptime": lambda: float(Path("/proc/uptime").read_text().split()[0]),
     }
     for name, part in parts.items():

@@ -55,7 +55,8 @@ class Cause:
     id: stable word for people and tests. row: row of the fault catalogue, 0 for one observed besides.
     severity: `down`, `degraded` or `info`. detect: evidence in one line, or None.
     remedy: the actions that fit; None when only a person can decide, and then `person` says why and what to type.
-    hides: causes that are only a consequence of this one.
+    hides: causes that are only a consequence of this one. proof: what must be seen for that, where a mere line of the
+    journal is evidence too; None when any evidence will do.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Cause:
     remedy: Remedy | None = None
     person: str = ""
     hides: tuple[str, ...] = ()
+    proof: Detector | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,19 @@ def serving(facts: Facts) -> bool:
     return bool(look(facts, "api.readyz.ok"))
 
 
+def refusing(facts: Facts) -> bool:
+    """The API is known not to be ready: its unit is not up, or it was asked and said so.
+
+    A look that was merely late tells nothing, and the journal of a k3s that runs for weeks is history.
+    """
+    if look(facts, "unit.active") != "active":
+        return not serving(facts)
+    if look(facts, "api.readyz.ok") is not False:
+        return False
+    late = re.search(r"timed? ?out", str(look(facts, "api.readyz.error", "")), re.I)
+    return bool(look(facts, "api.readyz.status")) or not late
+
+
 def line_with(lines: list[str], pattern: str) -> str | None:
     """The newest line that matches, shortened."""
     expression = re.compile(pattern, re.I)
@@ -106,8 +121,8 @@ def line_with(lines: list[str], pattern: str) -> str | None:
 
 
 def start_text(facts: Facts, pattern: str) -> str | None:
-    """A line of the present start attempts that matches; None while the API is ready."""
-    return None if serving(facts) else line_with(look(facts, "journal.attempt", []), pattern)
+    """A line of the present start attempts that matches; None unless the API is known not to be ready."""
+    return line_with(look(facts, "journal.attempt", []), pattern) if refusing(facts) else None
 
 
 def matching_events(facts: Facts, pattern: str) -> list[dict[str, str]]:

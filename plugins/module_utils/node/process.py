@@ -33,6 +33,30 @@ def arguments(pid: int, proc: str = "/proc") -> list[str]:
     return [part.decode("utf-8", "replace") for part in raw.split(b"\0") if part]
 
 
+def open_files(pid: int, proc: str = "/proc") -> list[str]:
+    """What a process's descriptors point to; one that is closed meanwhile does not hide the others."""
+    found = []
+    try:
+        descriptors = list(Path(proc, str(pid), "fd").iterdir())
+    except OSError:
+        return []
+    for descriptor in descriptors:
+        try:
+            found.append(str(descriptor.readlink()))
+        except OSError:
+            continue
+    return found
+
+
+def in_unit(pid: int, unit: str, proc: str = "/proc") -> bool:
+    """Whether a process belongs to a systemd service: its control group says so, whatever became of its parents."""
+    try:
+        lines = Path(proc, str(pid), "cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    return any(f"{unit}.service" in line.rpartition(":")[2].split("/") for line in lines)
+
+
 def table(proc: str = "/proc") -> list[dict[str, Any]]:
     """Every process with its argv."""
     found = []

@@ -15,20 +15,35 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import C
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths, tail
 
-LATE = (
-    r"deadline|timed? ?out|did not end within"  # crictl's words, and ours for a crictl that had to be killed
-)
+LATE = re.compile(r"deadline ?exceeded|timed? ?out", re.I)  # crictl's words
+IMAGE = re.compile(
+    r"failed to (get|pull|resolve)[^\n]* image", re.I
+)  # a registry's lateness is not containerd's
 BOLT_MAGIC = bytes.fromhex("edda0ced")
 
 
+def is_late(error: HoldfastError, seconds: float, timeout: float) -> bool:
+    """Whether a command failed because the runtime did not answer in time: killed by us, or told so by crictl.
+
+    Only what the command printed counts: its own argv, part of the message, has a `--timeout` in it.
+    """
+    if seconds >= timeout:
+        return True
+    result = getattr(error, "result", None)
+    said = (result.err or result.out) if result else ""
+    return bool(LATE.search(said)) and not IMAGE.search(said)
+
+
 def timed(commands: Commands, argv: list[str], timeout: float) -> dict[str, Any]:
-    """Run a command with a deadline: ok, seconds, output or error."""
+    """Run a command with a deadline: ok, seconds, and the output, or the error and whether it was `late`."""
     began = time.monotonic()
     try:
         out = commands.run(argv, timeout=timeout).out
         return {"ok": True, "seconds": round(time.monotonic() - began, 2), "out": out}
     except HoldfastError as error:
-        return {"ok": False, "seconds": round(time.monotonic() - began, 2), "error": str(error)[-400:]}
+        seconds = time.monotonic() - began
+        late = is_late(error, seconds, timeout)
+        return {"ok": False, "seconds": round(seconds, 2), "error": str(error)[-400:], "late": late}
 
 
 def crictl(paths: Paths, *arguments: str, seconds: int = 5) -> list[str]:
@@ -39,8 +54,7 @@ def crictl(paths: Paths, *arguments: str, seconds: int = 5) -> list[str]:
 def twice(ask: Callable[[int], dict[str, Any]], seconds: int) -> dict[str, Any]:
     """Ask; an answer that was only late is asked for once more with double the patience: a busy host is not a wedged one."""
     answer = ask(seconds)
-    late = not answer["ok"] and re.search(LATE, answer["error"], re.I)
-    return ask(2 * seconds) if late else answer
+    return ask(2 * seconds) if answer.get("late") else answer
 
 
 def meta_db(path: str) -> dict[str, Any]:
@@ -77,7 +91,7 @@ def sandbox_probe(commands: Commands, paths: Paths, seconds: int = 10) -> dict[s
     return {
         "ok": removed["ok"],
         "seconds": round(created["seconds"] + removed["seconds"], 2),
-        **({} if removed["ok"] else {"error": removed["error"]}),
+        **({} if removed["ok"] else {"error": removed["error"], "late": removed["late"]}),
     }
 
 

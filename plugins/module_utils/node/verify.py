@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import server_of
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
 
 
@@ -18,7 +19,8 @@ def over_https(paths: Paths, path: str, timeout: float = 5) -> tuple[int, str]:
     try:
         context = ssl.create_default_context(cafile=f"{paths.tls}/server-ca.crt")
         context.load_cert_chain(f"{paths.tls}/client-admin.crt", f"{paths.tls}/client-admin.key")
-        connection = http.client.HTTPSConnection("127.0.0.1", 6443, timeout=timeout, context=context)
+        host, port = server_of(paths.kubeconfig)
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

@@ -194,5 +194,7 @@ def test_quantities() -> None:
         2 * 2**30,
         1500000,
     ]
+    assert to_bytes("2Pi") == 2 * 2**50 and to_bytes("1Ei") == 2**60
+    assert to_bytes("3P") == 3e15 and to_bytes("1E") == 1e18 and to_bytes("1E3") == 1000
     with pytest.raises(HoldfastError, match="size = 'big': is not a quantity"):
         to_bytes("big")

@@ -53,7 +53,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("API-FILTERED", facts(host__ports={"6443": {"pid": 700, "comm": "k3s"}, "knock": "timed out"},
                            api__readyz={"ok": False, "status": 0, "error": "timed out"}, api__node={}, api__write={})),
     ("CLOCK-SKEW", looping(
-        "x509: certificate has expired or is not yet valid: current time 2020-01-01T00:00:00Z is before 2026-01-01T00:00:00Z")),
+        'level=fatal msg="Error: preparing server: x509: certificate has expired or is not yet valid: current time 2020-01-01T00:00:00Z is before 2026-01-01T00:00:00Z"')),
     ("CRI-STOPPED", facts(processes=[{"pid": 710, "start": 12, "state": "T", "comm": "containerd", "role": "containerd"}],
                           runtime__cri={"ok": False, "error": "DeadlineExceeded"})),
     ("API-STOPPED", facts(processes=[{"pid": 711, "start": 12, "state": "T", "comm": "k3s", "role": "kube-apiserver"}],
@@ -65,8 +65,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("CRI-STALE-SANDBOX", facts(runtime__cri={"ok": False, "error": "x"}, runtime__log=[
         'level=fatal msg="Failed to run CRI service" error="failed to recover state: failed to get metadata for stored '
         'sandbox \\"0c1d\\": unsupported storage version"'])),
-    ("CRI-WEDGED", facts(runtime__cri={"ok": False, "error": "context deadline exceeded while waiting for connections"})),
-    ("CRI-WEDGED", facts(runtime__sandbox={"ok": False, "error": "rpc error: code = DeadlineExceeded"})),
+    ("CRI-WEDGED", facts(runtime__cri={"ok": False, "late": True, "error": "context deadline exceeded while waiting for connections"})),
+    ("CRI-WEDGED", facts(runtime__sandbox={"ok": False, "late": True, "error": "rpc error: code = DeadlineExceeded"})),
     ("CRI-NO-SOCKET", facts(runtime__socket=False, runtime__cri={"ok": False, "error": "missing"})),
     ("IMAGE-CONTENT", facts(api__events=event("Failed", 'failed to pull image "localhost:5000/lab/redis:7": content digest '
                                               "sha256:0123456789abcdef0123456789abcdef: not found"))),
@@ -149,9 +149,103 @@ def test_probes_that_failed_are_no_findings() -> None:
     assert diagnose(blind, Options()) == []
 
 
+def test_a_check_that_was_not_made_leaves_the_word_to_k3s() -> None:
+    late = hanging(datastore={"error": "no answer within 75 s"}, journal__attempt=[MALFORMED])
+    assert "DB-CORRUPT" in [one.cause for one in diagnose(late, Options())]
+    etcd = hanging(datastore={"kind": "etcd"}, journal__attempt=[MALFORMED])
+    assert "DB-CORRUPT" not in [one.cause for one in diagnose(etcd, Options())]
+
+
 def test_old_texts_do_not_count_while_the_api_is_ready() -> None:
     line = "bootstrap data already found and encrypted with different token"
     assert diagnose(facts(journal__attempt=[line]), Options()) == []
+
+
+DOWN: dict[str, Any] = {"ok": False, "status": 500, "failed": ["etcd"]}
+WEBHOOK = 'level=error msg="failed calling webhook: x509: certificate has expired or is not yet valid: current time {}"'
+HISTORY = [
+    WEBHOOK.format("2026-06-01T00:00:00Z is after 2026-05-01T00:00:00Z"),
+    WEBHOOK.format("2026-06-01T00:00:00Z is before 2027-05-01T00:00:00Z"),
+    'level=error msg="error in txn: database is locked"',
+]
+
+
+@pytest.mark.parametrize("line", HISTORY)
+def test_a_line_of_weeks_ago_does_not_hide_that_the_api_is_down(line: str) -> None:
+    found = {one.cause for one in diagnose(facts(api__readyz=DOWN, journal__attempt=[line]), Options())}
+    assert "API-DOWN" in found and not {"CERT-EXPIRED", "CLOCK-SKEW"} & found
+    hung = {one.cause for one in diagnose(hanging(journal__attempt=[line]), Options())}
+    assert "START-HANG" in hung
+
+
+def test_a_line_about_a_port_is_history_once_the_unit_is_active() -> None:
+    line = 'level=error msg="listen tcp :9100: bind: address already in use"'
+    found = [one.cause for one in diagnose(facts(api__readyz=DOWN, journal__attempt=[line]), Options())]
+    assert found == ["API-DOWN"]
+    assert "PORT-TAKEN" in [one.cause for one in diagnose(looping(line), Options())]
+
+
+def test_a_late_look_resets_no_containerd_for_a_line_of_history() -> None:
+    line = "failed to recover state: failed to get metadata for stored sandbox"
+    late = {"error": "no answer within 75 s"}
+    wedged = {"ok": False, "late": True, "error": "DeadlineExceeded"}
+    found = diagnose(facts(api=late, runtime__cri=wedged, journal__attempt=[line]), Options())
+    assert [one.cause for one in found] == ["CRI-WEDGED"]
+
+
+@pytest.mark.parametrize("line", HISTORY[:2])
+def test_the_text_counts_where_no_certificate_could_be_read(line: str) -> None:
+    found = {one.cause for one in diagnose(looping(line, certificates={"error": "x"}), Options())}
+    assert {"CERT-EXPIRED", "CLOCK-SKEW"} & found
+
+
+@pytest.mark.parametrize(
+    "api", [{"error": "no answer within 75 s"}, {"readyz": {"ok": False, "status": 0, "error": "timed out"}}]
+)
+def test_a_look_at_the_api_that_was_late_makes_no_cause_of_history(api: dict[str, Any]) -> None:
+    line = 'level=error msg="bootstrap data already found and encrypted with different token"'
+    found = {one.cause for one in diagnose(facts(api=api, journal__attempt=[line]), Options())}
+    assert "TOKEN-MISMATCH" not in found
+
+
+def test_a_certificate_that_an_older_k3s_left_behind_is_no_fault() -> None:
+    def ended(*paths: str) -> list[str]:
+        items = [
+            {"path": path, "not_before": NOW - 4e7, "not_after": NOW - 9e4, "ca": False} for path in paths
+        ]
+        return [one.cause for one in diagnose(facts(certificates__items=items), Options())]
+
+    assert ended("/tls/client-cloud-controller.crt", "/tls/client-kube-proxy.crt") == []
+    assert (
+        ended("/tls/serving-kube-apiserver.crt") == ["CERT-EXPIRED"] == ended("/agent/client-kube-proxy.crt")
+    )
+
+
+def test_a_plain_crash_of_containerd_is_no_damaged_metadata() -> None:
+    crash = ["panic: runtime error: invalid memory address or nil pointer dereference"]
+    found = diagnose(facts(runtime__cri={"ok": False, "error": "x"}, runtime__log=crash), Options())
+    assert "CRI-META-CORRUPT" not in [one.cause for one in found]
+
+
+def test_an_api_that_answers_is_not_filtered() -> None:
+    """Wherever the knock went: the API itself was asked, and answered."""
+    broken = facts(host__ports={"6443": {"pid": 700, "comm": "k3s"}, "knock": "timed out"})
+    assert diagnose(broken, Options()) == []
+
+
+def test_the_filter_is_named_with_the_address_that_k3s_is_bound_to() -> None:
+    ports = {"7443": {"pid": 700, "comm": "k3s"}, "knock": "timed out", "address": ["10.0.0.5", 7443]}
+    late = {"ok": False, "status": 0, "error": "timed out"}
+    found = diagnose(facts(host__ports=ports, api__readyz=late, api__node={}, api__write={}), Options())
+    assert [one.cause for one in found] == ["API-FILTERED"]
+    assert "k3s listens on port 7443" in found[0].evidence and "10.0.0.5" in found[0].evidence
+
+
+def test_the_next_process_of_k3s_itself_takes_no_port() -> None:
+    """In a crash loop the ports are read when the process of the tree is gone and the next one runs."""
+    ports = {"6443": {"pid": 4242, "start": 1, "comm": "k3s-server", "own": True}}
+    found = [one.cause for one in diagnose(looping("level=fatal x", host__ports=ports), Options())]
+    assert found == ["CRASH-LOOP"]
 
 
 def test_consequences_stay_in_the_background() -> None:

@@ -40,7 +40,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     (facts(cni__taken=253, cni__stale=[]), {}, []),
     (facts(host__disks=[{"path": "/", "free_percent": 1.0, "inodes_free_percent": 50.0, "read_only": False}]), {},
      ["prune_own", "vacuum_journal"]),
-    (facts(certificates__items=[{"path": "/x.crt", "not_before": 0.0, "not_after": NOW - 9, "ca": False}]), {},
+    (facts(certificates__items=[{"path": "/x/client-admin.crt", "not_before": 0.0, "not_after": NOW - 9, "ca": False}]), {},
      ["restart_unit", "stop_unit", "rotate_certificates", "start_unit"]),
     (facts(host__inotify={"max_user_instances": 128, "instances": 128}), {}, ["raise_inotify"]),
     (facts(datastore__size=3 << 30), {}, []),
