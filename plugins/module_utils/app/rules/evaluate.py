@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules import (
     capacity,
+    data,
     exposure,
     images,
     pods,
@@ -19,7 +20,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules import (
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import SEVERITIES, Finding, waive
 
-MODULES = (references, scaling, storage, images, secrets, pods, exposure, capacity)
+MODULES = (references, scaling, data, storage, images, secrets, pods, exposure, capacity)
 RULES = tuple(rule for module in MODULES for rule in module.RULES)
 # Rules that need the cluster; their ids may stand in a waiver as well.
 LIVE = (
@@ -39,6 +40,7 @@ KNOWN = frozenset(
         "data.even_members",
         "data.no_host",
         "data.pool_sum",
+        "data.replicas",
         "delivery.incomplete",
         "env.polling_needs_sticky",
         "env.required",

@@ -1,0 +1,43 @@
+"""Data services in the cluster: what is refused, and what is rendered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.holdfast.k3s.plugins.module_utils.app import release
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.merge import deep_merge
+
+SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
+KEYS = {"secrets": {"keys": {"generate": {"P": 16}}}}
+PASSWORD = {"secret": "keys", "key": "P"}
+
+
+def values(**data_services: Any) -> dict[str, Any]:
+    """An application of nothing but data services, each with a size and resources."""
+    common = {"storage": {"size": "1Gi"}, "resources": SMALL}
+    given = {name: deep_merge(common, entry) for name, entry in data_services.items()}
+    return {"name": "shop", "profile": "custom", "data_services": given, **KEYS}
+
+
+def rules(given: dict[str, Any]) -> dict[str, str]:
+    """Rule to path of everything that stops the run."""
+    return {f.rule: f.path for f in release.check(given)[1] if f.severity == "error"}
+
+
+def objects(given: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(m["kind"], m["metadata"]["name"]): m for m in release.build(given)[1].manifests}
+
+
+@pytest.mark.parametrize("engine", ["postgres", "redis", "rabbitmq", "neo4j"])
+def test_several_servers_behind_one_name_are_refused(engine: str) -> None:
+    assert rules(values(db={"engine": engine, "replicas": 2})) == {
+        "data.replicas": "data_services.db.replicas"
+    }
+    assert rules(values(db={"engine": engine})) == {}
+
+
+def test_mongodb_members_are_a_set_only_as_statefulset() -> None:
+    assert rules(values(mongodb={"replicas": 3})) == {}
+    assert "data.replicas" in rules(values(mongodb={"replicas": 3, "kind": "deployment"}))
