@@ -63,6 +63,7 @@ KNOWN = frozenset(
         "ports.duplicate",
         "ports.node_port_range",
         "ports.node_port_taken",
+        "objects.twice",
         "probes.budget",
         "probes.missing",
         "probes.no_port",

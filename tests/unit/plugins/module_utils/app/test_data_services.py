@@ -41,3 +41,19 @@ def test_several_servers_behind_one_name_are_refused(engine: str) -> None:
 def test_mongodb_members_are_a_set_only_as_statefulset() -> None:
     assert rules(values(mongodb={"replicas": 3})) == {}
     assert "data.replicas" in rules(values(mongodb={"replicas": 3, "kind": "deployment"}))
+
+
+def test_two_data_services_never_share_a_claim_by_default() -> None:
+    two = values(cache={"engine": "redis"}, sessions={"engine": "redis"})
+    with pytest.raises(release.BadValues) as failure:
+        release.build(two)
+    (found,) = failure.value.findings
+    assert (found.rule, found.path, found.value) == ("objects.twice", "data_services.sessions", "data")
+    assert "data_services.cache" in found.message and "data_services.sessions.storage.name" in found.fix
+    named = deep_merge(two, {"data_services": {"sessions": {"storage": {"name": "sessions"}}}})
+    assert {name for kind, name in objects(named) if kind == "PersistentVolumeClaim"} == {"data", "sessions"}
+
+
+def test_an_object_that_two_parts_of_the_values_ask_for_is_refused() -> None:
+    extra = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "redis", "namespace": "shop"}}
+    assert rules({**values(redis={}), "extra_objects": [extra]}) == {"objects.twice": "extra_objects[0]"}
