@@ -36,4 +36,17 @@ def members(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-RULES = (members,)
+def engine_named(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Nothing is rendered for an engine that nobody named, and clients would wait for it for ever."""
+    for path, service in in_cluster(app):
+        if service["engine"] == "other":
+            yield Finding(
+                "data.no_engine",
+                f"{path}.engine",
+                "The entry's name is not an engine and none is given, so nothing would run.",
+                "set engine (postgres, redis, rabbitmq, mongodb, neo4j), or mode: external with its host",
+                service["engine"],
+            )
+
+
+RULES = (members, engine_named)

@@ -57,3 +57,10 @@ def test_two_data_services_never_share_a_claim_by_default() -> None:
 def test_an_object_that_two_parts_of_the_values_ask_for_is_refused() -> None:
     extra = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "redis", "namespace": "shop"}}
     assert rules({**values(redis={}), "extra_objects": [extra]}) == {"objects.twice": "extra_objects[0]"}
+
+
+def test_a_data_service_without_an_engine_is_refused_in_the_cluster_only() -> None:
+    assert rules(values(db={"image": "postgres:16", "port": 5432})) == {
+        "data.no_engine": "data_services.db.engine"
+    }
+    assert rules(values(db={"mode": "external", "host": "db.example", "port": 3306})) == {}
