@@ -76,9 +76,11 @@ def claims(app: Mapping[str, Any]) -> list[tuple[str, Obj]]:
             found += [(f"claims.{name}", obj) for obj in _static(app, name, spec)]
         else:
             found.append((f"claims.{name}", claim(app, spec.get("name", name), "storage", spec)))
-    for section in ("services", "jobs", "cronjobs"):
+    for section in ("services", "jobs", "cronjobs", "data_services"):
         for name, owner in app[section].items():
-            for key, volume in owner["volumes"].items():
+            # An external data service has no pods of ours, and keeps what is given for them unread.
+            volumes = {} if owner.get("mode") == "external" else owner["volumes"]
+            for key, volume in volumes.items():
                 if volume["kind"] == "claim" and volume["own"]:
                     made = claim(app, volume["claim_name"], owner["component"], volume)
                     found.append((f"{section}.{name}.volumes.{key}", made))

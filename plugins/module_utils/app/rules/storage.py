@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.data import in_cluster
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.scaling import highest
 
@@ -18,16 +19,18 @@ FOUR_WAYS = (
 
 def replicas_on_rwo(app: Mapping[str, Any]) -> Iterator[Finding]:
     """More than one replica on a ReadWriteOnce claim."""
-    for name, service in app["services"].items():
-        if highest(service) < 2:
+    counted = [(f"services.{name}", highest(service), service) for name, service in app["services"].items()]
+    counted += [(path, service["replicas"], service) for path, service in in_cluster(app)]
+    for path, replicas, service in counted:
+        if replicas < 2:
             continue
         for key, volume in service["volumes"].items():
             once = volume["kind"] == "claim" and volume.get("access", "") == "ReadWriteOnce"
             if once and not volume.get("single_node_shared"):
                 yield Finding(
                     "storage.rwo_replicas",
-                    f"services.{name}.volumes.{key}.access",
-                    f"{highest(service)} replicas cannot share a ReadWriteOnce claim.",
+                    f"{path}.volumes.{key}.access",
+                    f"{replicas} replicas cannot share a ReadWriteOnce claim.",
                     FOUR_WAYS,
                     "ReadWriteOnce",
                     source="SS-61",

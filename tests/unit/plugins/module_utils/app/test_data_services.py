@@ -64,3 +64,19 @@ def test_a_data_service_without_an_engine_is_refused_in_the_cluster_only() -> No
         "data.no_engine": "data_services.db.engine"
     }
     assert rules(values(db={"mode": "external", "host": "db.example", "port": 3306})) == {}
+
+
+def test_the_claim_of_a_data_services_own_volume_is_rendered() -> None:
+    found = objects(values(redis={"volumes": {"x": {"mount": "/x", "size": "2Gi"}}}))
+    claim = found["PersistentVolumeClaim", "redis-x"]
+    assert claim["spec"]["resources"] == {"requests": {"storage": "2Gi"}}
+    volumes = found["Deployment", "redis"]["spec"]["template"]["spec"]["volumes"]
+    assert {v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v} == {
+        "data",
+        "redis-x",
+    }
+
+
+def test_members_cannot_share_one_claim() -> None:
+    shared = values(mongodb={"replicas": 3, "volumes": {"x": {"mount": "/x", "size": "2Gi"}}})
+    assert rules(shared) == {"storage.rwo_replicas": "data_services.mongodb.volumes.x.access"}
