@@ -80,3 +80,22 @@ def test_the_claim_of_a_data_services_own_volume_is_rendered() -> None:
 def test_members_cannot_share_one_claim() -> None:
     shared = values(mongodb={"replicas": 3, "volumes": {"x": {"mount": "/x", "size": "2Gi"}}})
     assert rules(shared) == {"storage.rwo_replicas": "data_services.mongodb.volumes.x.access"}
+
+
+def probes(given: dict[str, Any]) -> dict[str, Any]:
+    """The probes of Redis with these laid over the engine's."""
+    pod = objects(values(redis={"probes": given}))["Deployment", "redis"]["spec"]["template"]["spec"]
+    return {key: value for key, value in pod["containers"][0].items() if key.endswith("Probe")}
+
+
+def test_probes_of_a_data_service_are_laid_over_the_engines() -> None:
+    usual = probes({})
+    assert sorted(usual) == ["livenessProbe", "readinessProbe", "startupProbe"]
+    off = probes({"liveness": False})
+    assert off == {key: value for key, value in usual.items() if key != "livenessProbe"}
+    patient = probes({"startup": {"budget": 900}})["startupProbe"]
+    assert patient == {**usual["startupProbe"], "failureThreshold": 180}
+    assert probes({"readiness": {"tcp": 6379}})["readinessProbe"] == {
+        "tcpSocket": {"port": 6379}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3,
+    }  # fmt: skip
+    assert probes({"liveness": "/health"})["livenessProbe"]["httpGet"] == {"path": "/health", "port": 6379}
