@@ -99,3 +99,35 @@ def test_probes_of_a_data_service_are_laid_over_the_engines() -> None:
         "tcpSocket": {"port": 6379}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3,
     }  # fmt: skip
     assert probes({"liveness": "/health"})["livenessProbe"]["httpGet"] == {"path": "/health", "port": 6379}
+
+
+@pytest.mark.parametrize(
+    ("engine", "usual", "told"),
+    [
+        ("postgres", 5432, {"name": "PGPORT", "value": "7000"}),
+        ("rabbitmq", 5672, {"name": "RABBITMQ_NODE_PORT", "value": "7000"}),
+        ("neo4j", 7687, {"name": "NEO4J_server_bolt_listen__address", "value": ":7000"}),
+        ("redis", 6379, "--port 7000"),
+        ("mongodb", 27017, "--port 7000"),
+    ],
+)
+def test_the_server_listens_where_its_service_leads(engine: str, usual: int, told: Any) -> None:
+    def main(port: int) -> dict[str, Any]:
+        found = objects(values(db={"engine": engine, "port": port}))
+        assert found["Service", "db"]["spec"]["ports"][0]["port"] == port
+        workload = found.get(("StatefulSet", "db")) or found["Deployment", "db"]
+        container: dict[str, Any] = workload["spec"]["template"]["spec"]["containers"][0]
+        assert container["ports"][0]["containerPort"] == port
+        return container
+
+    moved = main(7000)
+    assert told in moved.get("env", []) or str(told) in " ".join(moved.get("args", []))
+    if engine != "mongodb":
+        assert told not in main(usual).get("env", []) and "--port" not in main(usual).get("args", [])
+
+
+def test_a_replica_follows_its_primary_to_the_other_port() -> None:
+    found = objects(values(postgres={"port": 7000, "replica": {"replicas": 1}, "password": PASSWORD}))
+    spec = found["StatefulSet", "postgres-replica"]["spec"]["template"]["spec"]
+    for container in (*spec["initContainers"], *spec["containers"]):
+        assert {"name": "PGPORT", "value": "7000"} in container["env"]
