@@ -49,4 +49,20 @@ def engine_named(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-RULES = (members, engine_named)
+def mongodb_without_key_file(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """A member of a replica set that checks passwords has to know the others by a key file, or it does not start."""
+    for path, service in in_cluster(app):
+        if service["engine"] != "mongodb" or service.get("command") or "--keyFile" in service["args"]:
+            continue
+        for field in ("user", "password"):
+            if service.get(field):
+                yield Finding(
+                    "data.mongodb_auth",
+                    f"{path}.{field}",
+                    "With a password the members of a MongoDB replica set need a key file, and mongod refuses to start without.",
+                    "remove user and password (network_policy keeps others out), set mode: external, "
+                    "or mount a key file with volumes, args: [--keyFile, PATH] and initiate: false",
+                )
+
+
+RULES = (members, engine_named, mongodb_without_key_file)

@@ -38,6 +38,7 @@ KNOWN = frozenset(
         "config.missing_key",
         "config.unknown",
         "data.even_members",
+        "data.mongodb_auth",
         "data.no_engine",
         "data.no_host",
         "data.pool_sum",

@@ -131,3 +131,13 @@ def test_a_replica_follows_its_primary_to_the_other_port() -> None:
     spec = found["StatefulSet", "postgres-replica"]["spec"]["template"]["spec"]
     for container in (*spec["initContainers"], *spec["containers"]):
         assert {"name": "PGPORT", "value": "7000"} in container["env"]
+
+
+def test_a_mongodb_that_could_not_start_is_refused() -> None:
+    auth = {"user": "root", "password": PASSWORD}
+    found = [f for f in release.check(values(mongodb=auth))[1] if f.severity == "error"]
+    assert {f.rule for f in found} == {"data.mongodb_auth"}
+    assert {f.path for f in found} == {"data_services.mongodb.user", "data_services.mongodb.password"}
+    assert {f.value for f in found} == {None}, "no credential is shown"
+    assert rules(values(mongodb={**auth, "args": ["--keyFile", "/keys/file"]})) == {}
+    assert rules(values(mongodb={**auth, "mode": "external", "host": "mongo.example"})) == {}
