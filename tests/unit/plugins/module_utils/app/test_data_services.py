@@ -141,3 +141,37 @@ def test_a_mongodb_that_could_not_start_is_refused() -> None:
     assert {f.value for f in found} == {None}, "no credential is shown"
     assert rules(values(mongodb={**auth, "args": ["--keyFile", "/keys/file"]})) == {}
     assert rules(values(mongodb={**auth, "mode": "external", "host": "mongo.example"})) == {}
+
+
+def flows(given: dict[str, Any], direction: str) -> dict[str, list[str]]:
+    """Pods that a policy selects to the pods at the other end."""
+    policies = {"network_policy": {"enabled": True, "egress": True}}
+    found: dict[str, list[str]] = {}
+    for (kind, _name), obj in objects({**given, **policies}).items():
+        for rule in (obj["spec"].get(direction) or []) if kind == "NetworkPolicy" else []:
+            for end in rule["to" if direction == "egress" else "from"]:
+                own, other = obj["spec"]["podSelector"], end.get("podSelector")
+                if own and other:
+                    found.setdefault(own["matchLabels"]["app"], []).append(other["matchLabels"]["app"])
+    return {own: sorted(others) for own, others in found.items()}
+
+
+def test_data_services_reach_their_own_kind_where_egress_is_closed() -> None:
+    given = values(
+        postgres={"replica": {"replicas": 1}, "password": PASSWORD, "storage": {"name": "pg"}},
+        redis={"sentinel": {"replicas": 3}, "storage": {"name": "redis"}},
+        mongodb={"replicas": 3},
+        rabbitmq={},
+    )
+    assert flows(given, "egress") == {
+        "postgres-replica": ["postgres"],
+        "redis-sentinel": ["redis", "redis-sentinel"],
+        "mongodb": ["mongodb"],
+        "mongodb-initiate": ["mongodb"],
+    }
+    assert flows(given, "ingress") == {
+        "postgres": ["postgres-replica"],
+        "redis": ["redis-sentinel"],
+        "redis-sentinel": ["redis-sentinel"],
+        "mongodb": ["mongodb", "mongodb-initiate"],
+    }
