@@ -68,4 +68,8 @@ def _existing_claims(app: Mapping[str, Any]) -> list[str]:
     for section in ("services", "jobs", "cronjobs"):
         for owner in app[section].values():
             found |= {v["existing_claim"] for v in owner["volumes"].values() if v.get("existing_claim")}
+    for owner in app["data_services"].values():
+        if owner["mode"] == "in_cluster":
+            given = [owner["storage"], *owner["volumes"].values()]
+            found |= {entry["existing_claim"] for entry in given if entry.get("existing_claim")}
     return sorted(found)

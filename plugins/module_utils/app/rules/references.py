@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.build.wait import target
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.data import in_cluster
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
 
 
 def owners(app: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(path, entry) of everything that has pods of its own kind: services, jobs, cron jobs."""
+    """(path, entry) of everything that has pods: services, jobs, cron jobs, data services in the cluster."""
     for section in ("services", "jobs", "cronjobs"):
         for name, entry in app[section].items():
             yield f"{section}.{name}", entry
+    for path, entry in in_cluster(app):
+        yield path, {"config": [], "secrets": [], "wait_for": [], "uses": [], **entry}
 
 
 def unknown_dependency(app: Mapping[str, Any]) -> Iterator[Finding]:
@@ -102,9 +105,10 @@ def unknown_config(app: Mapping[str, Any]) -> Iterator[Finding]:
         for kind, names in (("config", _config_of(owner)), ("secrets", _secrets_of(owner))):
             for name in sorted(names - set(app[kind])):
                 extra = "; provider: existing for one that is already there" if kind == "secrets" else ""
+                listed = name in owner[kind] or not path.startswith("data_services.")
                 yield Finding(
                     f"{kind}.unknown",
-                    f"{path}.{kind}",
+                    f"{path}.{kind}" if listed else path,
                     f"It is not declared in {kind}.",
                     f"add {kind}.{name}{extra}",
                     name,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import release
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.expects import expectations
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.merge import deep_merge
 
 SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}
@@ -175,3 +176,31 @@ def test_data_services_reach_their_own_kind_where_egress_is_closed() -> None:
         "redis-sentinel": ["redis-sentinel"],
         "mongodb": ["mongodb", "mongodb-initiate"],
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "rule", "path"),
+    [
+        ({"env": {"EXTRA_TOKEN": "abc"}}, "secrets.literal", "data_services.redis.env.EXTRA_TOKEN"),
+        ({"env": {"A": {"secret": "nowhere", "key": "K"}}}, "secrets.unknown", "data_services.redis"),
+        ({"env": {"A": {"config": "nowhere", "key": "K"}}}, "config.unknown", "data_services.redis"),
+        ({"env": {"A": {"secret": "keys", "key": "K"}}}, "secrets.missing_key", "data_services.redis.env.A"),
+        (
+            {"volumes": {"x": {"mount": "/x", "claim": "nowhere"}}},
+            "storage.unknown_claim",
+            "data_services.redis.volumes.x.claim",
+        ),
+        ({"security": {"privileged": True}}, "security.root", "data_services.redis.security"),
+    ],
+)
+def test_rules_about_pods_look_at_data_services_too(given: dict[str, Any], rule: str, path: str) -> None:
+    assert rules(values(redis=given)) == {rule: path}
+    assert rules(values(redis={**given, "mode": "external", "host": "redis.example"})) == {}
+
+
+def test_claims_that_data_services_take_over_have_to_be_there() -> None:
+    given = values(
+        redis={"storage": {"existing_claim": "old"}, "volumes": {"x": {"mount": "/x", "existing_claim": "y"}}}
+    )
+    app, rendered, _ = release.build(given)
+    assert expectations(app, rendered)["claims"] == ["old", "y"]
