@@ -26,7 +26,9 @@ options:
     type: dict
     default: {}
   state:
-    description: Whether the application is there. V(absent) keeps volume claims, Secrets and the namespace unless O(prune_data).
+    description:
+      - Whether the application is there. V(absent) keeps volume claims, Secrets and the namespace unless O(prune_data).
+      - What another release or nobody has marked as its own stays, and so does a namespace in which another release lives.
     type: str
     choices: [present, absent]
     default: present

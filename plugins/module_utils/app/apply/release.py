@@ -16,6 +16,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.names import HASH
 Obj = dict[str, Any]
 Key = tuple[str, str, str, str]
 FIELD_MANAGER = "holdfast-app"
+RECORD = "holdfast-release-"
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -63,7 +64,7 @@ class Release:
     @property
     def record_name(self) -> str:
         """The ConfigMap in which the release remembers its objects."""
-        return f"holdfast-release-{self.name}"
+        return f"{RECORD}{self.name}"
 
 
 def from_options(params: Mapping[str, Any]) -> Release:
