@@ -37,7 +37,7 @@ options:
     type: bool
     default: true
   prune_data:
-    description: Also delete volume claims and Secrets, and with O(state=absent) the namespace.
+    description: Also delete volume claims, Secrets and what fills them (ExternalSecret), and with O(state=absent) the namespace.
     type: bool
     default: false
   force_conflicts:

@@ -17,7 +17,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release imp
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 
-KEPT_WITHOUT_CONSENT = ("PersistentVolumeClaim", "Secret", "PersistentVolume")
+# An ExternalSecret owns the Secret that it fills: the cluster removes the one after the other.
+KEPT_WITHOUT_CONSENT = ("PersistentVolumeClaim", "Secret", "PersistentVolume", "ExternalSecret")
 NEVER_PRUNED = ("Namespace",)
 
 
@@ -66,13 +67,19 @@ def plan_prune(release: Release, facts: Facts, *, prune: bool, prune_data: bool)
                     "keep", title(key), "no longer part of the release; prune is off", "none", params=params
                 )
             )
-        elif key[1] in KEPT_WITHOUT_CONSENT and not prune_data:
+        elif key[1] in KEPT_WITHOUT_CONSENT and not prune_data and not replaced(release, key):
             why = "no longer part of the release; it holds data, and prune_data is off"
             actions.append(Action("keep", title(key), why, "none", params=params))
         else:
             risk = "high" if key[1] in KEPT_WITHOUT_CONSENT else "medium"
             actions.append(Action("prune", title(key), "no longer part of the release", risk, params=params))
     return actions
+
+
+def replaced(release: Release, key: Key) -> bool:
+    """Whether the release makes the Secret itself that an ExternalSecret has filled so far; two would fight over it."""
+    secret = ("", "Secret", key[2], key[3])
+    return key[1] == "ExternalSecret" and any(item.key == secret for item in release.items)
 
 
 def plan_absent(release: Release, facts: Facts, *, prune_data: bool) -> list[Action]:

@@ -29,6 +29,7 @@ class Server:
         self.objects: dict[str, dict[str, Any]] = {}
         self.version = 0
         self.refuse: dict[str, ApiError] = {}
+        self.deleted: dict[str, str | None] = {}
 
     def path_for(self, version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
         return "/".join(part for part in (version.split("/")[0], namespace or "-", kind, name) if part)
@@ -77,8 +78,9 @@ class Server:
             self.objects[path] = after
         return copy.deepcopy(after)
 
-    def delete(self, path: str, **_: Any) -> None:
+    def delete(self, path: str, **options: Any) -> None:
         self.objects.pop(path, None)
+        self.deleted[path] = options.get("propagation")
 
     def logs(self, *_: Any, **__: Any) -> str:
         return "it was canary-77\n"

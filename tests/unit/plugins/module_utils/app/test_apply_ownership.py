@@ -94,3 +94,23 @@ def test_a_change_of_the_values_own_labels_is_no_other_release(server: Server) -
     run(options(values("a", labels={PART_OF: "suite"})))
     run(options(values("a")))
     assert server.objects["apps/both/Deployment/a"]["metadata"]["labels"][PART_OF] == "a"
+
+
+def test_an_external_secret_goes_only_with_consent_and_never_takes_a_secret_of_ours_along(
+    server: Server,
+) -> None:
+    keys = {"provider": "external", "store": {"name": "vault"}, "data": {"A": "x/y"}}
+    path = "external-secrets.io/both/ExternalSecret/keys"
+    outside, inside = (
+        values("a", secrets={"keys": keys}),
+        values("a", secrets={"keys": {"values": {"A": "abcdef"}}}),
+    )
+    run(options(outside))
+    assert kinds(run(options(values("a")))["plan"]) == {"externalsecret/keys": "keep"}
+    assert kinds(run(options(values("a"), prune_data=True))["plan"]) == {"externalsecret/keys": "prune"}
+    assert server.deleted[path] == "Background"
+    run(options(outside))
+    assert kinds(run(options(inside))["plan"]) == {"secret/keys": "create", "externalsecret/keys": "prune"}
+    assert server.deleted[path] == "Orphan" and "v1/both/Secret/keys" in server.objects
+    run(options(outside, prune_data=True))
+    assert kinds(run(options(values("a"), state="absent"))["plan"])["externalsecret/keys"] == "keep"
