@@ -192,3 +192,17 @@ def test_a_suspended_owner_has_let_go(server: Server) -> None:
         reconciler
     )
     run(options())
+
+
+@pytest.mark.parametrize("left", [{"TOKEN": "canary-77"}, {}])
+def test_a_key_that_is_gone_from_the_values_is_gone_from_the_secret(
+    server: Server, left: dict[str, str]
+) -> None:
+    secret = {"values": {"TOKEN": "canary-77", "OLD": "canary-88"}, "generate": {"PASSWORD": 20}}
+    run(options({**VALUES, "secrets": {"keys": secret}}))
+    noted = server.objects["v1/hello/Secret/keys"]["metadata"]["annotations"]
+    again = run(options({**VALUES, "secrets": {"keys": {"values": left}}}))
+    assert [action["target"] for action in again["actions"]] == ["secret/keys"]
+    assert sorted(server.objects["v1/hello/Secret/keys"]["data"]) == sorted(left)
+    assert "canary" not in str(noted) + str(again)
+    assert not run(options({**VALUES, "secrets": {"keys": {"values": left}}}))["changed"]
