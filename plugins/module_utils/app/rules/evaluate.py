@@ -78,6 +78,7 @@ KNOWN = frozenset(
         "scaling.hpa_replicas",
         "scaling.hpa_requests",
         "scaling.shared_state",
+        "secrets.extra_key",
         "secrets.literal",
         "secrets.missing_key",
         "secrets.missing_value",
