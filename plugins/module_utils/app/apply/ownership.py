@@ -12,11 +12,12 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release imp
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.names import MANAGED_BY, MANAGER, PART_OF
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
 
+Marks = tuple[Optional[str], Optional[str]]
 # Several releases may ask for the same one, so it carries no release's name.
 SHARED = ("Namespace", "ClusterIssuer")
 
 
-def marks(obj: Obj) -> tuple[Optional[str], Optional[str]]:
+def marks(obj: Obj) -> Marks:
     """(manager, release) as the object's labels say."""
     labels = obj["metadata"].get("labels") or {}
     return labels.get(MANAGED_BY), labels.get(PART_OF)
@@ -32,7 +33,7 @@ def why_not_ours(release: Release, facts: Facts, key: Key) -> str:
             return "it was not made by this collection"
     elif (manager, part_of) not in own:
         return f"it belongs to {part_of}" if manager and part_of else "it was not made by this release"
-    user = neighbour(facts, key[3]) if key[1] == "Namespace" else facts.elsewhere.get(key)
+    user = _neighbour(facts, key[3], own) if key[1] == "Namespace" else facts.elsewhere.get(key)
     if user:
         return (
             f"objects of release {user} live in it" if key[1] == "Namespace" else f"release {user} has it too"
@@ -40,9 +41,14 @@ def why_not_ours(release: Release, facts: Facts, key: Key) -> str:
     return ""
 
 
-def neighbour(facts: Facts, namespace: str) -> Optional[str]:
-    """Another release that has objects in the namespace."""
-    return next((name for key, name in sorted(facts.elsewhere.items()) if key[2] == namespace), None)
+def _neighbour(facts: Facts, namespace: str, own: set[Marks]) -> Optional[str]:
+    """Another release that has objects in the namespace, by its record, or by what was seen where that is lost."""
+    found = {name for key, name in facts.elsewhere.items() if key[2] == namespace}
+    for key, obj in facts.objects.items():
+        manager, part_of = marks(obj)
+        if key[2] == namespace and manager == MANAGER and part_of and (manager, part_of) not in own:
+            found.add(part_of)
+    return min(found, default=None)
 
 
 def findings(release: Release, facts: Facts) -> Iterator[Finding]:

@@ -62,6 +62,11 @@ def test_absent_keeps_a_namespace_in_which_another_release_lives(server: Server)
     why = {action["target"]: action["why"] for action in gone["plan"] if action["kind"] == "keep"}
     assert why == {"namespace/both": "objects of release b live in it"}
     assert "apps/both/Deployment/b" in server.objects and "apps/both/Deployment/a" not in server.objects
+    record = server.objects.pop("v1/both/ConfigMap/holdfast-release-b")
+    assert kinds(run(options(values("a"), state="absent", prune_data=True))["plan"]) == {
+        "namespace/both": "keep"
+    }, "what it left in the namespace tells of it too"
+    server.objects["v1/both/ConfigMap/holdfast-release-b"] = record
     run(options(values("b"), state="absent", prune_data=True))
     assert server.objects == {}
 
