@@ -11,6 +11,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.build.wait import
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.data import in_cluster
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
 
+CREDENTIALS = ("user", "password", "database", "auth")
+
 
 def owners(app: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(path, entry) of everything that has pods: services, jobs, cron jobs, data services in the cluster."""
@@ -114,7 +116,7 @@ def unknown_config(app: Mapping[str, Any]) -> Iterator[Finding]:
                     name,
                 )
     for name, service in app["data_services"].items():
-        for field in ("user", "password", "database", "auth"):
+        for field in CREDENTIALS:
             given = service.get(field)
             if isinstance(given, Mapping) and given["secret"] not in app["secrets"]:
                 yield Finding(
@@ -150,10 +152,8 @@ def _secrets_of(owner: Mapping[str, Any]) -> set[str]:
 
 def missing_key(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A variable that takes a key which the ConfigMap or Secret does not have."""
-    for path, owner in owners(app):
-        for variable, value in owner["env"].items():
-            if not isinstance(value, Mapping):
-                continue
+    for place, variable, value in _values(app):
+        if isinstance(value, Mapping):
             key = value.get("key", variable)
             if (
                 "config" in value
@@ -161,7 +161,7 @@ def missing_key(app: Mapping[str, Any]) -> Iterator[Finding]:
             ):
                 yield Finding(
                     "config.missing_key",
-                    f"{path}.env.{variable}",
+                    place,
                     "The ConfigMap has no such key.",
                     f"add config.{value['config']}.{key}",
                     key,
@@ -170,11 +170,21 @@ def missing_key(app: Mapping[str, Any]) -> Iterator[Finding]:
             if secret and secret["keys"] and key not in secret["keys"] and not value.get("optional"):
                 yield Finding(
                     "secrets.missing_key",
-                    f"{path}.env.{variable}",
+                    place,
                     f"Secret {value['secret']} has no such key (it has: {', '.join(secret['keys'])}).",
                     f"add the key to secrets.{value['secret']}",
                     key,
                 )
+
+
+def _values(app: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """(path, name, value) of every variable, and of what a data service makes variables of itself."""
+    for path, owner in owners(app):
+        for variable, value in owner["env"].items():
+            yield f"{path}.env.{variable}", variable, value
+    for path, service in in_cluster(app):
+        for field in CREDENTIALS:
+            yield f"{path}.{field}", field, service.get(field)
 
 
 def unknown_mode(app: Mapping[str, Any]) -> Iterator[Finding]:

@@ -204,3 +204,8 @@ def test_claims_that_data_services_take_over_have_to_be_there() -> None:
     )
     app, rendered, _ = release.build(given)
     assert expectations(app, rendered)["claims"] == ["old", "y"]
+
+
+def test_a_password_that_its_secret_does_not_have_is_found() -> None:
+    given = values(postgres={"password": {"secret": "keys", "key": "Q"}})
+    assert rules(given) == {"secrets.missing_key": "data_services.postgres.password"}
