@@ -26,7 +26,9 @@ options:
     type: dict
     default: {}
   state:
-    description: Whether the application is there. V(absent) keeps volume claims, Secrets and the namespace unless O(prune_data).
+    description:
+      - Whether the application is there. V(absent) keeps volume claims, Secrets and the namespace unless O(prune_data).
+      - What another release or nobody has marked as its own stays, and so does a namespace in which another release lives.
     type: str
     choices: [present, absent]
     default: present
@@ -35,7 +37,7 @@ options:
     type: bool
     default: true
   prune_data:
-    description: Also delete volume claims and Secrets, and with O(state=absent) the namespace.
+    description: Also delete volume claims, Secrets and what fills them (ExternalSecret), and with O(state=absent) the namespace.
     type: bool
     default: false
   force_conflicts:

@@ -14,7 +14,7 @@ _BUILT_IN = ("", "apps", "batch", "policy", "autoscaling", "networking.k8s.io", 
 
 
 def expectations(app: Mapping[str, Any], rendered: Rendered) -> dict[str, Any]:
-    """kubernetes_min, ingress_class, storage_classes, claims, secrets, stores, kinds, endpoints, metrics, needs."""
+    """kubernetes_min, ingress_class, storage_classes, claims, secrets, exact_secrets, stores, kinds, endpoints, metrics, needs."""
     kinds = {(manifest["apiVersion"], manifest["kind"]) for manifest in rendered.manifests}
     foreign = sorted(pair for pair in kinds if pair[0].rpartition("/")[0] not in _BUILT_IN)
     external = [
@@ -28,6 +28,9 @@ def expectations(app: Mapping[str, Any], rendered: Rendered) -> dict[str, Any]:
         "storage_classes": _classes(rendered),
         "claims": _existing_claims(app),
         "secrets": {name: s["keys"] for name, s in app["secrets"].items() if s["provider"] == "existing"},
+        "exact_secrets": [
+            name for name, s in app["secrets"].items() if s["provider"] == "existing" and s.get("exact")
+        ],
         "kinds": [list(pair) for pair in foreign],
         "stores": _stores(app),
         "endpoints": [f"{service['host']}:{service['port']}" for service in external],
@@ -68,4 +71,8 @@ def _existing_claims(app: Mapping[str, Any]) -> list[str]:
     for section in ("services", "jobs", "cronjobs"):
         for owner in app[section].values():
             found |= {v["existing_claim"] for v in owner["volumes"].values() if v.get("existing_claim")}
+    for owner in app["data_services"].values():
+        if owner["mode"] == "in_cluster":
+            given = [owner["storage"], *owner["volumes"].values()]
+            found |= {entry["existing_claim"] for entry in given if entry.get("existing_claim")}
     return sorted(found)

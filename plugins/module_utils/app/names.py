@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 MANAGER = "holdfast"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+PART_OF = "app.kubernetes.io/part-of"
 HASH_ANNOTATION = "holdfast.dev/applied-hash"
 SECRET_ROUNDS = 20_000
 
@@ -20,8 +22,8 @@ def labels(app: Mapping[str, Any], name: str, component: str) -> dict[str, str]:
         "app": name,
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/component": component,
-        "app.kubernetes.io/part-of": app["name"],
-        "app.kubernetes.io/managed-by": MANAGER,
+        PART_OF: app["name"],
+        MANAGED_BY: MANAGER,
         **app.get("labels", {}),
     }
     if app.get("version"):
@@ -32,7 +34,7 @@ def labels(app: Mapping[str, Any], name: str, component: str) -> dict[str, str]:
 def selector(app: Mapping[str, Any], name: str) -> dict[str, str]:
     """What a workload selects its pods by; immutable once deployed, so the inventory chooses (`selector_labels`)."""
     known = labels(app, name, name)
-    wanted = app.get("selector_labels") or ["app", "app.kubernetes.io/part-of"]
+    wanted = app.get("selector_labels") or ["app", PART_OF]
     return {label: known[label] for label in sorted(wanted)}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 KINDS = ("liveness", "readiness", "startup")
+_WAYS = ("path", "exec", "tcp", "port")
 PERIOD = 10
 _SETTINGS = {
     "period": "periodSeconds",
@@ -44,6 +45,32 @@ def _probe(kind: str, given: Any, health: Optional[str], ports: list[dict[str, A
         probe["port"] = ports[0]["target_port"]
     for setting, value in _DEFAULTS[kind].items():
         probe.setdefault(setting, value)
+    return _with_budget(probe)
+
+
+def laid_over(
+    base: Mapping[str, Mapping[str, Any]], raw: Mapping[str, Any], port: int
+) -> dict[str, Mapping[str, Any]]:
+    """An engine's probes with the inventory's own over them: `false` removes one, another way to ask replaces the engine's."""
+    found = dict(base)
+    for kind, given in raw.items():
+        if given is False:
+            found.pop(kind, None)
+        else:
+            found[kind] = _over(kind, base.get(kind) or {}, given, port)
+    return found
+
+
+def _over(kind: str, base: Mapping[str, Any], given: Any, port: int) -> dict[str, Any]:
+    own: dict[str, Any] = {"path": given} if isinstance(given, str) else dict(given or {})
+    kept = {key: value for key, value in base.items() if key not in _WAYS or not any(map(own.get, _WAYS))}
+    probe = {**_DEFAULTS[kind], **kept, **own}
+    if probe.get("path"):
+        probe.setdefault("port", port)
+    return _with_budget(probe)
+
+
+def _with_budget(probe: dict[str, Any]) -> dict[str, Any]:
     if probe.get("budget"):
         probe["failures"] = math.ceil(int(probe["budget"]) / int(probe["period"]))
     return probe

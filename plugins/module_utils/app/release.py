@@ -13,7 +13,8 @@ from typing import Any
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import schema
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.render import Rendered, render
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.evaluate import evaluate
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding, blocking
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding, blocking, waive
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.rendered import rendered_twice
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.values import merged, prepare
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 
@@ -49,7 +50,10 @@ def check(
     if findings:
         return {}, findings
     app = prepare(values, overlays)
-    return app, evaluate(app)
+    findings = evaluate(app)
+    if not blocking(findings):
+        findings = [*waive(rendered_twice(render(app)), app["waivers"]), *findings]
+    return app, findings
 
 
 def build(

@@ -29,12 +29,16 @@ PHASES = (
 
 @dataclass(frozen=True)
 class Step:
-    """One object and when it is applied: the phase, and within the services the order that the inventory gives."""
+    """One object and when it is applied: the phase, and within the services the order that the inventory gives.
+
+    place: the part of the values that asks for it.
+    """
 
     phase: str
     manifest: Obj
     order: int = 0
     timeout: int = 600
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,30 +63,30 @@ class Rendered:
 def render(app: Mapping[str, Any]) -> Rendered:
     """Render a normalized application (see values.prepare)."""
     steps: list[Step] = []
-    steps += _steps("access", config.account(app))
-    steps += _steps("config", [*config.config_maps(app), *config.secrets(app)])
-    steps += _steps("storage", [*volumes.claims(app), *network.policies(app)])
-    for service in app["data_services"].values():
-        objects, follow = common.objects(app, service)
-        # Claims come a phase earlier: a pod that is scheduled before its claim exists is put aside for minutes.
-        steps += [Step("storage" if o["kind"] == "PersistentVolumeClaim" else "data", o) for o in objects]
-        declared = {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in follow}
-        normalized, _crons = normalize_jobs(app, {"jobs": declared})
-        steps += _steps("data-jobs", [jobs.job(app, job) for job in normalized.values()])
+    steps += _steps("access", config.account(app), "service_account")
+    steps += _steps("config", config.config_maps(app), "config")
+    steps += _steps("config", config.secrets(app), "secrets")
+    steps += [Step("storage", obj, place=place) for place, obj in volumes.claims(app)]
+    steps += _steps("storage", network.policies(app), "network_policy")
+    for name, service in app["data_services"].items():
+        steps += _data_steps(app, service, f"data_services.{name}")
     for job in app["jobs"].values():
         phase = "before" if job["when"] == "pre" else "after"
-        steps.append(Step(phase, jobs.job(app, job), job["order"], int(job["deadline"])))
-    for service in app["services"].values():
+        place = f"jobs.{job['name']}"
+        steps.append(Step(phase, jobs.job(app, job), job["order"], int(job["deadline"]), place))
+    for name, service in app["services"].items():
         for obj in workload.service_objects(app, service):
-            steps.append(Step("services", obj, service["order"], service["rollout_timeout"]))
-    steps += _steps("schedules", [jobs.cron_job(app, cron) for cron in app["cronjobs"].values()])
-    steps += _steps("exposure", ingress.objects(app))
-    steps += _steps("exposure", [_extra(app, obj) for obj in app.get("extra_objects", [])])
+            place = f"services.{name}"
+            steps.append(Step("services", obj, service["order"], service["rollout_timeout"], place))
+    steps += _steps("schedules", [jobs.cron_job(app, cron) for cron in app["cronjobs"].values()], "cronjobs")
+    steps += _steps("exposure", ingress.objects(app), "ingress")
+    for number, obj in enumerate(app.get("extra_objects", [])):
+        steps += _steps("exposure", [_extra(app, obj)], f"extra_objects[{number}]")
     if app.get("create_namespace", True):
         level = app["security"].get("pod_security") or security.strictest(
             pod_specs(step.manifest for step in steps)
         )
-        steps += _steps("namespace", [config.namespace(app, level)])
+        steps += _steps("namespace", [config.namespace(app, level)], "namespace")
     steps.sort(key=lambda step: (PHASES.index(step.phase), step.order))
     static = {name: entry for name, entry in app["secrets"].items() if entry["provider"] == "static"}
     return Rendered(
@@ -94,8 +98,20 @@ def render(app: Mapping[str, Any]) -> Rendered:
     )
 
 
-def _steps(phase: str, objects: Iterable[Obj]) -> list[Step]:
-    return [Step(phase, obj) for obj in objects]
+def _steps(phase: str, objects: Iterable[Obj], place: str) -> list[Step]:
+    return [Step(phase, obj, place=place) for obj in objects]
+
+
+def _data_steps(app: Mapping[str, Any], service: Mapping[str, Any], place: str) -> list[Step]:
+    objects, follow = common.objects(app, service)
+    # Claims come a phase earlier: a pod that is scheduled before its claim exists is put aside for minutes.
+    steps = [
+        Step("storage" if obj["kind"] == "PersistentVolumeClaim" else "data", obj, place=place)
+        for obj in objects
+    ]
+    declared = {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in follow}
+    normalized, _crons = normalize_jobs(app, {"jobs": declared})
+    return steps + _steps("data-jobs", [jobs.job(app, job) for job in normalized.values()], place)
 
 
 def _extra(app: Mapping[str, Any], obj: Obj) -> Obj:

@@ -78,7 +78,11 @@ def _secret(entry: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     secret["values"] = {str(key): as_text(value) for key, value in (entry.get("values") or {}).items()}
     secret["generate"] = dict(entry.get("generate") or {})
     secret["data"] = dict(entry.get("data") or {})
-    secret["keys"] = sorted({*entry.get("keys", []), *secret["values"], *secret["generate"], *secret["data"]})
+    provided = {*secret["values"], *secret["generate"], *secret["data"]}
+    listed = set(entry.get("keys", []))
+    # Without a list of its own, what is provided is the list.
+    secret["extra"] = sorted(provided - listed) if entry.get("exact") and listed else []
+    secret["keys"] = sorted(provided | listed)
     return secret
 
 

@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.compare import shown
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.facts import WORKERS, Facts, record_of
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.plan import keys_after
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.plan import keys_after, replaced
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import (
     FIELD_MANAGER,
     Item,
@@ -127,7 +127,8 @@ class Apply:
         self.diffs.append(diff_entry(action.target, live, None))
         if not self.dry_run:
             try:
-                delete(self.client, action.params["key"], live)
+                key = action.params["key"]
+                delete(self.client, key, live, "Orphan" if replaced(self.release, key) else "Background")
             except HoldfastError as error:
                 outcome.outcome, outcome.error = "failed", str(error)
         outcome.seconds = self.clock.monotonic() - began
@@ -156,11 +157,11 @@ class Apply:
             self.facts.record = dict(keys)
 
 
-def delete(client: Client, key: Key, live: Obj) -> None:
-    """Delete exactly the object that was seen, and what belongs to it."""
+def delete(client: Client, key: Key, live: Obj, propagation: str = "Background") -> None:
+    """Delete exactly the object that was seen, and what belongs to it unless it is orphaned."""
     kind, namespace, name = key[1:]
     path = client.path_for(live["apiVersion"], kind, namespace or None, name)
-    client.delete(path, uid=live["metadata"].get("uid"), propagation="Background")
+    client.delete(path, uid=live["metadata"].get("uid"), propagation=propagation)
 
 
 def _version(obj: Obj) -> Any:

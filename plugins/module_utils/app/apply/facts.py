@@ -10,7 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import Key, Obj, Release, key_of
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import (
+    RECORD,
+    Key,
+    Obj,
+    Release,
+    key_of,
+)
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.names import MANAGED_BY, MANAGER, PART_OF
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiError
 
@@ -21,12 +28,14 @@ WORKERS = 8
 class Facts:
     """objects: live ones by key. record: keys that the release remembers, with their apiVersion. api: it answered.
 
+    elsewhere: keys that other releases remember, with one release that does.
     unknown: (apiVersion, kind) that the server does not serve.
     """
 
     objects: dict[Key, Obj] = field(default_factory=dict)
     record: dict[Key, str] = field(default_factory=dict)
     record_object: Optional[Obj] = None
+    elsewhere: dict[Key, str] = field(default_factory=dict)
     unknown: set[tuple[str, str]] = field(default_factory=set)
     api: bool = True
 
@@ -37,6 +46,7 @@ def observe(client: Client, release: Release) -> Facts:
     path = client.path_for("v1", "ConfigMap", release.namespace, release.record_name)
     facts.record_object = client.get(path)
     facts.record = read_record(facts.record_object)
+    facts.elsewhere = _elsewhere(client, release)
     kinds: dict[tuple[str, str, str], set[str]] = {}
     for item in release.items:
         meta = item.manifest["metadata"]
@@ -53,6 +63,17 @@ def observe(client: Client, release: Release) -> Facts:
             else:
                 facts.objects.update({key_of(obj): obj for obj in found})
     return facts
+
+
+def _elsewhere(client: Client, release: Release) -> dict[Key, str]:
+    """What the records of all other releases name, wherever they live: a namespace or an issuer may be shared."""
+    found: dict[Key, str] = {}
+    ours = (release.namespace, release.record_name)
+    for obj in client.list(client.path_for("v1", "ConfigMap"), label_selector=f"{MANAGED_BY}={MANAGER}"):
+        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+        if name.startswith(RECORD) and (namespace, name) != ours:
+            found.update(dict.fromkeys(read_record(obj), name[len(RECORD) :]))
+    return found
 
 
 def _read(client: Client, where: tuple[str, str, str], names: Iterable[str]) -> Optional[list[Obj]]:
@@ -96,7 +117,7 @@ def record_of(release: Release, keys: dict[Key, str]) -> dict[str, Any]:
         {"apiVersion": version, "kind": key[1], "name": key[3], **({"namespace": key[2]} if key[2] else {})}
         for key, version in sorted(keys.items())
     ]
-    labels = {"app.kubernetes.io/managed-by": "holdfast", "app.kubernetes.io/part-of": release.name}
+    labels = {MANAGED_BY: MANAGER, PART_OF: release.name}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.compare import changed_fields, unchanged
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.facts import Facts
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.ownership import why_not_ours
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import (
     Key,
     Release,
@@ -16,7 +17,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release imp
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 
-KEPT_WITHOUT_CONSENT = ("PersistentVolumeClaim", "Secret", "PersistentVolume")
+# An ExternalSecret owns the Secret that it fills: the cluster removes the one after the other.
+KEPT_WITHOUT_CONSENT = ("PersistentVolumeClaim", "Secret", "PersistentVolume", "ExternalSecret")
 NEVER_PRUNED = ("Namespace",)
 
 
@@ -54,20 +56,30 @@ def plan_prune(release: Release, facts: Facts, *, prune: bool, prune_data: bool)
         live = facts.objects.get(key)
         if live is None or live["metadata"].get("deletionTimestamp") or key[1] in NEVER_PRUNED:
             continue
-        params = {"key": key}
-        if not prune:
+        params: dict[str, Any] = {"key": key}
+        foreign = why_not_ours(release, facts, key)
+        if foreign:
+            why = f"no longer part of the release, and {foreign}"
+            actions.append(Action("keep", title(key), why, "none", params={**params, "forget": True}))
+        elif not prune:
             actions.append(
                 Action(
                     "keep", title(key), "no longer part of the release; prune is off", "none", params=params
                 )
             )
-        elif key[1] in KEPT_WITHOUT_CONSENT and not prune_data:
+        elif key[1] in KEPT_WITHOUT_CONSENT and not prune_data and not replaced(release, key):
             why = "no longer part of the release; it holds data, and prune_data is off"
             actions.append(Action("keep", title(key), why, "none", params=params))
         else:
             risk = "high" if key[1] in KEPT_WITHOUT_CONSENT else "medium"
             actions.append(Action("prune", title(key), "no longer part of the release", risk, params=params))
     return actions
+
+
+def replaced(release: Release, key: Key) -> bool:
+    """Whether the release makes the Secret itself that an ExternalSecret has filled so far; two would fight over it."""
+    secret = ("", "Secret", key[2], key[3])
+    return key[1] == "ExternalSecret" and any(item.key == secret for item in release.items)
 
 
 def plan_absent(release: Release, facts: Facts, *, prune_data: bool) -> list[Action]:
@@ -79,7 +91,10 @@ def plan_absent(release: Release, facts: Facts, *, prune_data: bool) -> list[Act
         if key not in facts.objects or facts.objects[key]["metadata"].get("deletionTimestamp"):
             continue
         holds_data = key[1] in (*KEPT_WITHOUT_CONSENT, *NEVER_PRUNED)
-        if holds_data and not prune_data:
+        foreign = why_not_ours(release, facts, key)
+        if foreign:
+            actions.append(Action("keep", title(key), foreign, "none", params={"key": key}))
+        elif holds_data and not prune_data:
             actions.append(
                 Action(
                     "keep", title(key), "it holds data, and prune_data is off", "none", params={"key": key}
@@ -92,9 +107,9 @@ def plan_absent(release: Release, facts: Facts, *, prune_data: bool) -> list[Act
 
 
 def keys_after(release: Release, facts: Facts, actions: list[Action]) -> dict[Key, str]:
-    """What the record holds once the plan is done: the release, and what was kept."""
+    """What the record holds once the plan is done: the release, and what was kept and is still ours."""
     keys = {item.key: item.manifest["apiVersion"] for item in release.items}
     for action in actions:
-        if action.kind == "keep":
+        if action.kind == "keep" and not action.params.get("forget"):
             keys[action.params["key"]] = facts.record.get(action.params["key"], "v1")
     return keys

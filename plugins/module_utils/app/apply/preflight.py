@@ -167,6 +167,7 @@ def findings(cluster: Cluster, expects: Mapping[str, Any]) -> Iterator[Finding]:
             )
     for name, keys in (expects.get("secrets") or {}).items():
         missing = sorted(set(keys) - set(cluster.secrets.get(name, [])))
+        extra = sorted(set(cluster.secrets.get(name, [])) - set(keys))
         if name not in cluster.secrets:
             yield Finding(
                 "cluster.secret",
@@ -179,6 +180,10 @@ def findings(cluster: Cluster, expects: Mapping[str, Any]) -> Iterator[Finding]:
         elif missing:
             yield Finding(
                 "cluster.secret", f"secrets.{name}", f"These keys are missing or empty: {', '.join(missing)}.", "add them", name, source="ST-55",
+            )  # fmt: skip
+        if extra and name in (expects.get("exact_secrets") or []):
+            yield Finding(
+                "cluster.secret", f"secrets.{name}", f"These keys are too many: {', '.join(extra)}.", "remove them, or exact: false", name, source="ST-55",
             )  # fmt: skip
     for store, wrong in cluster.stores.items():
         if wrong:

@@ -16,6 +16,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.names import HASH
 Obj = dict[str, Any]
 Key = tuple[str, str, str, str]
 FIELD_MANAGER = "holdfast-app"
+RECORD = "holdfast-release-"
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -63,7 +64,7 @@ class Release:
     @property
     def record_name(self) -> str:
         """The ConfigMap in which the release remembers its objects."""
-        return f"holdfast-release-{self.name}"
+        return f"{RECORD}{self.name}"
 
 
 def from_options(params: Mapping[str, Any]) -> Release:
@@ -87,13 +88,16 @@ def desired(release: Release, item: Item, live: Optional[Obj]) -> Obj:
     """The object to apply: with its hash, and a Secret with its values.
 
     A generated value is made once and then taken from the cluster. The hash of a Secret leaves its values out,
-    because it stands where everyone may read it.
+    because it stands where everyone may read it; it holds the names of its keys, so that one that is gone from
+    the values is taken away: the server removes what the field manager no longer names.
     """
     manifest = dict(item.manifest)
     meta = dict(manifest["metadata"])
-    notes = {**meta.get("annotations", {}), HASH_ANNOTATION: digest(item.manifest)}
+    is_filled = manifest["kind"] == "Secret" and meta["name"] in release.secret_data
+    seen = [item.manifest, _keys(release, meta["name"])] if is_filled else item.manifest
+    notes = {**meta.get("annotations", {}), HASH_ANNOTATION: digest(seen)}
     manifest["metadata"] = {**meta, "annotations": notes}
-    if manifest["kind"] == "Secret" and meta["name"] in release.secret_data:
+    if is_filled:
         values = {key: encode(value) for key, value in release.secret_data[meta["name"]].items()}
         existing = (live or {}).get("data") or {}
         for key, length in (release.secret_generate.get(meta["name"]) or {}).items():
@@ -102,6 +106,11 @@ def desired(release: Release, item: Item, live: Optional[Obj]) -> Obj:
             )
         manifest["data"] = dict(sorted(values.items()))
     return manifest
+
+
+def _keys(release: Release, secret: str) -> list[str]:
+    """The names of every key that the release gives a Secret."""
+    return sorted({*release.secret_data.get(secret, {}), *release.secret_generate.get(secret, {})})
 
 
 def encode(value: str) -> str:

@@ -7,7 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import act, lost, owners, preflight
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply import (
+    act,
+    lost,
+    owners,
+    ownership,
+    preflight,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.facts import Facts, observe
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.plan import plan_absent, plan_apply
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import Obj, Release, from_options
@@ -90,9 +96,10 @@ def _run(
     clock: Clock,
 ) -> None:
     deadline = Deadline(clock, params["deadline"])
-    _refuse(
-        owners.findings(_ours(release, facts), lambda one: owners.suspended(client, one)), envelope, params
-    )
+    foreign = list(owners.findings(_ours(release, facts), lambda one: owners.suspended(client, one)))
+    if params["state"] == "present":
+        foreign += ownership.findings(release, facts)
+    _refuse(foreign, envelope, params)
     if params["state"] == "absent":
         _absent(client, release, facts, envelope, params, check_mode)
         return

@@ -187,7 +187,8 @@ def _issuer(app: Mapping[str, Any]) -> list[Obj]:
     kind = tls.get("issuer_kind", "ClusterIssuer")
     metadata = meta(app, tls["issuer"], "ingress")
     if kind == "ClusterIssuer":
-        metadata.pop("namespace")
+        # Another release may ask for the same one: labels of one release would be overwritten by each in turn.
+        metadata = {"name": tls["issuer"], "labels": {names.MANAGED_BY: names.MANAGER}}
     solver = {"http01": {"ingress": {"ingressClassName": app["ingress"]["class"]}}}
     spec = {
         "acme": {

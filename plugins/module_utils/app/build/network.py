@@ -85,7 +85,7 @@ def _into(app: Mapping[str, Any], target: str) -> Obj:
     ports = service["ports"] if service else [{"target_port": _data_port(app, target), "protocol": "TCP"}]
     rules: list[Obj] = []
     peers = [{"podSelector": {"matchLabels": {"app": name}}} for name in clients_of(app, target)]
-    if app["data_services"].get(target, {}).get("replicas", 1) > 1:
+    if _among_themselves(app, target):
         peers.append({"podSelector": {"matchLabels": {"app": target}}})
     if peers and ports:
         rules.append({"from": peers, "ports": [_port(port) for port in ports]})
@@ -102,6 +102,23 @@ def _into(app: Mapping[str, Any], target: str) -> Obj:
         return {}
     select = {"matchLabels": names.selector(app, target)}
     return _policy(app, f"allow-to-{target}", {"podSelector": select, "ingress": rules})
+
+
+def _data_pods(app: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The pods of data services, which follow, watch or make each other: by name, as owners of egress."""
+    running = [name for name, service in app["data_services"].items() if service["mode"] == "in_cluster"]
+    made = [f"{name}-initiate" for name in running if app["data_services"][name]["engine"] == "mongodb"]
+    return [{"name": name} for name in [*running, *companions(app), *made]]
+
+
+def _among_themselves(app: Mapping[str, Any], target: str) -> bool:
+    """Whether the pods of a target are members that talk to each other: those of a set, and sentinels."""
+    given = app["data_services"].get(target, {})
+    owner = companions(app).get(target, ("", 0))[0]
+    if target.endswith("-sentinel") and owner:
+        sentinel = app["data_services"][owner]["sentinel"]
+        given = sentinel if isinstance(sentinel, Mapping) else {}
+    return int(given.get("replicas", 1)) > 1
 
 
 def _data_port(app: Mapping[str, Any], target: str) -> int:
@@ -124,11 +141,12 @@ def _egress(app: Mapping[str, Any]) -> list[Obj]:
         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
     }
     found = [_policy(app, "allow-dns", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [dns]})]
-    for owner in [*app["services"].values(), *app["jobs"].values(), *app["cronjobs"].values()]:
+    for owner in [*app["services"].values(), *app["jobs"].values(), *app["cronjobs"].values(), *_data_pods(app)]:
         rules: list[Obj] = [
             {"to": [{"podSelector": {"matchLabels": {"app": target}}}]}
             for target in _targets(app)
             if owner["name"] in clients_of(app, target)
+            or (owner["name"] == target and _among_themselves(app, target))
         ]
         if (owner.get("network") or {}).get("external"):
             rules.append({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]})

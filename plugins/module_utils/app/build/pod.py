@@ -92,6 +92,9 @@ def hashes(app: Mapping[str, Any], owner: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     config = {name: app["config"][name]["data"] for name in sorted(used_config) if name in app["config"]}
     secrets = {name: app["secrets"][name]["values"] for name in sorted(used_secrets) if name in app["secrets"]}
+    for name in set(owner["secrets"]) & set(secrets):
+        # Taken as a whole, a generated key that comes or goes shows nowhere else in the pod.
+        secrets[name] = {**secrets[name], **dict.fromkeys(app["secrets"][name]["generate"], "")}
     if config:
         found[CONFIG_ANNOTATION] = names.digest(config)
     if any(secrets.values()):

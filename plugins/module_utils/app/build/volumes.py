@@ -66,21 +66,24 @@ def claim(app: Mapping[str, Any], name: str, component: str, spec: Mapping[str, 
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": body}
 
 
-def claims(app: Mapping[str, Any]) -> list[Obj]:
-    """Every claim the release makes: shared ones, those of services, jobs and Deployment-shaped data services."""
+def claims(app: Mapping[str, Any]) -> list[tuple[str, Obj]]:
+    """(where the values ask for it, object) of every claim outside of the data services' own storage."""
     found = []
     for name, spec in app["claims"].items():
         if spec.get("existing"):
             continue
         if spec.get("static_host_path"):
-            found += _static(app, name, spec)
+            found += [(f"claims.{name}", obj) for obj in _static(app, name, spec)]
         else:
-            found.append(claim(app, spec.get("name", name), "storage", spec))
-    owners = [*app["services"].values(), *app["jobs"].values(), *app["cronjobs"].values()]
-    for owner in owners:
-        for volume in owner["volumes"].values():
-            if volume["kind"] == "claim" and volume["own"]:
-                found.append(claim(app, volume["claim_name"], owner["component"], volume))
+            found.append((f"claims.{name}", claim(app, spec.get("name", name), "storage", spec)))
+    for section in ("services", "jobs", "cronjobs", "data_services"):
+        for name, owner in app[section].items():
+            # An external data service has no pods of ours, and keeps what is given for them unread.
+            volumes = {} if owner.get("mode") == "external" else owner["volumes"]
+            for key, volume in volumes.items():
+                if volume["kind"] == "claim" and volume["own"]:
+                    made = claim(app, volume["claim_name"], owner["component"], volume)
+                    found.append((f"{section}.{name}.volumes.{key}", made))
     return found
 
 

@@ -17,6 +17,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.data import (
     redis,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.data.engine import Engine
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.probes import laid_over
 
 Obj = dict[str, Any]
 ENGINES = {
@@ -55,7 +56,7 @@ def _owner(service: Mapping[str, Any], engine: Engine) -> Obj:
     return {
         **service,
         "ports": engine.ports,
-        "probes": {**engine.probes, **(service.get("probes") or {})},
+        "probes": laid_over(engine.probes, service.get("probes") or {}, engine.ports[0]["target_port"]),
         "env": {**engine.env, **service["env"]},
         "command": service.get("command") or engine.command,
         # Another command knows nothing of the engine's arguments.

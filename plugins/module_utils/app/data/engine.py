@@ -36,6 +36,12 @@ def port(name: str, number: int) -> dict[str, Any]:
     return {"name": name, "port": number, "target_port": number, "protocol": "TCP"}
 
 
+def listens(service: Mapping[str, Any], usual: int, variable: str, value: str = "{port}") -> dict[str, str]:
+    """The variable that moves the server to the port of the values; none at its usual one, so nothing is rolled for it."""
+    number = int(service["port"])
+    return {} if number == usual else {variable: value.format(port=number)}
+
+
 def reference(value: Any) -> Any:
     """A credential as an environment value: `{secret, key}` stays, a literal is a literal."""
     return dict(value) if isinstance(value, Mapping) else value

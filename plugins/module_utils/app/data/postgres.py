@@ -11,11 +11,13 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app import names
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.build import pod, volumes, workload
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.data.engine import (
     Engine,
+    listens,
     port,
     probe_set,
     reference,
 )
 
+PORT = 5432
 DATA = "/var/lib/postgresql/data"
 # Over TCP: while the image initializes a new database it listens on the socket only, and is not ready yet.
 _READY = ["sh", "-c", 'exec pg_isready -q -h 127.0.0.1 -U "$POSTGRES_USER" -d "$POSTGRES_DB"']
@@ -41,6 +43,8 @@ def engine(app: Mapping[str, Any], service: Mapping[str, Any]) -> Engine:
         "POSTGRES_DB": reference(service.get("database", "postgres")),
         "POSTGRES_PASSWORD": reference(service.get("password", "")),
         "POSTGRES_USER": reference(service.get("user", "postgres")),
+        # The server, pg_isready and a replica's pg_basebackup all read it.
+        **listens(service, PORT, "PGPORT"),
     }
     extra: list[dict[str, Any]] = []
     mounted: dict[str, Any] = {}

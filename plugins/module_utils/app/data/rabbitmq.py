@@ -9,11 +9,13 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.data.engine import (
     Engine,
+    listens,
     port,
     probe_set,
     reference,
 )
 
+PORT = 5672
 MANAGEMENT_PORT = 15672
 
 
@@ -25,6 +27,7 @@ def engine(app: Mapping[str, Any], service: Mapping[str, Any]) -> Engine:
     env = {
         "RABBITMQ_DEFAULT_USER": reference(service.get("user", "")),
         "RABBITMQ_DEFAULT_PASS": reference(service.get("password", "")),
+        **listens(service, PORT, "RABBITMQ_NODE_PORT"),
     }
     ports = [port("amqp", service["port"])]
     if service.get("management"):

@@ -16,6 +16,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.data.engine impor
     reference,
 )
 
+PORT = 6379
 SENTINEL_PORT = 26379
 _SENTINEL = """\
 set -eu
@@ -37,6 +38,8 @@ def engine(app: Mapping[str, Any], service: Mapping[str, Any]) -> Engine:
     env: dict[str, Any] = {}
     # Arguments, not a command: the image's entry point drops root and opens the server to its clients.
     args = ["redis-server", "--dir", "/data", "--appendonly", "yes"]
+    if int(service["port"]) != PORT:
+        args += ["--port", str(service["port"])]
     if service.get("max_memory"):
         args += [
             "--maxmemory",

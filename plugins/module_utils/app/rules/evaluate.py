@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules import (
     capacity,
+    data,
     exposure,
     images,
     pods,
@@ -19,7 +20,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules import (
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import SEVERITIES, Finding, waive
 
-MODULES = (references, scaling, storage, images, secrets, pods, exposure, capacity)
+MODULES = (references, scaling, data, storage, images, secrets, pods, exposure, capacity)
 RULES = tuple(rule for module in MODULES for rule in module.RULES)
 # Rules that need the cluster; their ids may stand in a waiver as well.
 LIVE = (
@@ -37,8 +38,11 @@ KNOWN = frozenset(
         "config.missing_key",
         "config.unknown",
         "data.even_members",
+        "data.mongodb_auth",
+        "data.no_engine",
         "data.no_host",
         "data.pool_sum",
+        "data.replicas",
         "delivery.incomplete",
         "env.polling_needs_sticky",
         "env.required",
@@ -61,6 +65,7 @@ KNOWN = frozenset(
         "ports.duplicate",
         "ports.node_port_range",
         "ports.node_port_taken",
+        "objects.twice",
         "probes.budget",
         "probes.missing",
         "probes.no_port",
@@ -73,6 +78,7 @@ KNOWN = frozenset(
         "scaling.hpa_replicas",
         "scaling.hpa_requests",
         "scaling.shared_state",
+        "secrets.extra_key",
         "secrets.literal",
         "secrets.missing_key",
         "secrets.missing_value",

@@ -12,16 +12,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model impor
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import owners
 
 
-def _everyone(app: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from owners(app)
-    for name, service in app["data_services"].items():
-        if service["mode"] == "in_cluster":
-            yield f"data_services.{name}", service
-
-
 def moving_tag_policy(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A moving tag with another policy than Always runs whatever was pulled once."""
-    for path, owner in _everyone(app):
+    for path, owner in owners(app):
         if images.is_moving(owner["image"], app["image"]) and owner["pull_policy"] != "Always":
             yield Finding(
                 "image.moving_pull_policy",
@@ -54,7 +47,7 @@ def tag_policy(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 def always_from_local_registry(app: Mapping[str, Any]) -> Iterator[Finding]:
     """Always makes every restart depend on the registry, also the restarts after a reboot."""
-    for path, owner in _everyone(app):
+    for path, owner in owners(app):
         if owner["pull_policy"] == "Always" and owner["image"].startswith(("localhost:", "127.0.0.1:")):
             yield Finding(
                 "image.always_local_registry",
@@ -69,7 +62,7 @@ def always_from_local_registry(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 def latest(app: Mapping[str, Any]) -> Iterator[Finding]:
     """No tag at all is latest."""
-    for path, owner in _everyone(app):
+    for path, owner in owners(app):
         if "@" not in owner["image"] and images.tag_of(owner["image"]) in ("", "latest"):
             yield Finding(
                 "image.latest",

@@ -60,11 +60,7 @@ def probe_budget(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 def limits_present(app: Mapping[str, Any]) -> Iterator[Finding]:
     """Requests and limits for every container: without them one pod starves the rest of the node."""
-    everyone = [
-        *owners(app),
-        *((f"data_services.{n}", s) for n, s in app["data_services"].items() if s["mode"] == "in_cluster"),
-    ]
-    for path, owner in everyone:
+    for path, owner in owners(app):
         missing = [
             f"{part}.{kind}"
             for part in ("requests", "limits")

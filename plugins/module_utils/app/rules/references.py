@@ -8,14 +8,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.build.wait import target
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.data import in_cluster
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
+
+CREDENTIALS = ("user", "password", "database", "auth")
 
 
 def owners(app: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(path, entry) of everything that has pods of its own kind: services, jobs, cron jobs."""
+    """(path, entry) of everything that has pods: services, jobs, cron jobs, data services in the cluster."""
     for section in ("services", "jobs", "cronjobs"):
         for name, entry in app[section].items():
             yield f"{section}.{name}", entry
+    for path, entry in in_cluster(app):
+        yield path, {"config": [], "secrets": [], "wait_for": [], "uses": [], **entry}
 
 
 def unknown_dependency(app: Mapping[str, Any]) -> Iterator[Finding]:
@@ -102,15 +107,16 @@ def unknown_config(app: Mapping[str, Any]) -> Iterator[Finding]:
         for kind, names in (("config", _config_of(owner)), ("secrets", _secrets_of(owner))):
             for name in sorted(names - set(app[kind])):
                 extra = "; provider: existing for one that is already there" if kind == "secrets" else ""
+                listed = name in owner[kind] or not path.startswith("data_services.")
                 yield Finding(
                     f"{kind}.unknown",
-                    f"{path}.{kind}",
+                    f"{path}.{kind}" if listed else path,
                     f"It is not declared in {kind}.",
                     f"add {kind}.{name}{extra}",
                     name,
                 )
     for name, service in app["data_services"].items():
-        for field in ("user", "password", "database", "auth"):
+        for field in CREDENTIALS:
             given = service.get(field)
             if isinstance(given, Mapping) and given["secret"] not in app["secrets"]:
                 yield Finding(
@@ -146,10 +152,8 @@ def _secrets_of(owner: Mapping[str, Any]) -> set[str]:
 
 def missing_key(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A variable that takes a key which the ConfigMap or Secret does not have."""
-    for path, owner in owners(app):
-        for variable, value in owner["env"].items():
-            if not isinstance(value, Mapping):
-                continue
+    for place, variable, value in _values(app):
+        if isinstance(value, Mapping):
             key = value.get("key", variable)
             if (
                 "config" in value
@@ -157,7 +161,7 @@ def missing_key(app: Mapping[str, Any]) -> Iterator[Finding]:
             ):
                 yield Finding(
                     "config.missing_key",
-                    f"{path}.env.{variable}",
+                    place,
                     "The ConfigMap has no such key.",
                     f"add config.{value['config']}.{key}",
                     key,
@@ -166,11 +170,21 @@ def missing_key(app: Mapping[str, Any]) -> Iterator[Finding]:
             if secret and secret["keys"] and key not in secret["keys"] and not value.get("optional"):
                 yield Finding(
                     "secrets.missing_key",
-                    f"{path}.env.{variable}",
+                    place,
                     f"Secret {value['secret']} has no such key (it has: {', '.join(secret['keys'])}).",
                     f"add the key to secrets.{value['secret']}",
                     key,
                 )
+
+
+def _values(app: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """(path, name, value) of every variable, and of what a data service makes variables of itself."""
+    for path, owner in owners(app):
+        for variable, value in owner["env"].items():
+            yield f"{path}.env.{variable}", variable, value
+    for path, service in in_cluster(app):
+        for field in CREDENTIALS:
+            yield f"{path}.{field}", field, service.get(field)
 
 
 def unknown_mode(app: Mapping[str, Any]) -> Iterator[Finding]:

@@ -116,4 +116,18 @@ def provider_fields(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-RULES = (literal_credentials, missing_values, external_store, provider_fields)
+def exact_keys(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """A Secret that is exact has the keys that are listed, and no other."""
+    for name, secret in app["secrets"].items():
+        for key in secret["extra"]:
+            yield Finding(
+                "secrets.extra_key",
+                f"secrets.{name}.{key}",
+                "It is not among the keys, and exact allows no other.",
+                f"add it to secrets.{name}.keys, or remove it",
+                HIDDEN,
+                source="WC-49",
+            )
+
+
+RULES = (literal_credentials, missing_values, external_store, provider_fields, exact_keys)

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.data import in_cluster
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import owners
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.scaling import highest
 
 FOUR_WAYS = (
@@ -18,16 +20,18 @@ FOUR_WAYS = (
 
 def replicas_on_rwo(app: Mapping[str, Any]) -> Iterator[Finding]:
     """More than one replica on a ReadWriteOnce claim."""
-    for name, service in app["services"].items():
-        if highest(service) < 2:
+    counted = [(f"services.{name}", highest(service), service) for name, service in app["services"].items()]
+    counted += [(path, service["replicas"], service) for path, service in in_cluster(app)]
+    for path, replicas, service in counted:
+        if replicas < 2:
             continue
         for key, volume in service["volumes"].items():
             once = volume["kind"] == "claim" and volume.get("access", "") == "ReadWriteOnce"
             if once and not volume.get("single_node_shared"):
                 yield Finding(
                     "storage.rwo_replicas",
-                    f"services.{name}.volumes.{key}.access",
-                    f"{highest(service)} replicas cannot share a ReadWriteOnce claim.",
+                    f"{path}.volumes.{key}.access",
+                    f"{replicas} replicas cannot share a ReadWriteOnce claim.",
                     FOUR_WAYS,
                     "ReadWriteOnce",
                     source="SS-61",
@@ -36,18 +40,16 @@ def replicas_on_rwo(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 def unknown_claim(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A volume that names a claim which the release does not have."""
-    owners = [("services", app["services"]), ("jobs", app["jobs"]), ("cronjobs", app["cronjobs"])]
-    for section, entries in owners:
-        for name, owner in entries.items():
-            for key, volume in owner["volumes"].items():
-                if volume.get("claim") and volume["claim"] not in app["claims"]:
-                    yield Finding(
-                        "storage.unknown_claim",
-                        f"{section}.{name}.volumes.{key}.claim",
-                        f"There is no such entry in claims (there are: {', '.join(sorted(app['claims'])) or 'none'}).",
-                        "add it to claims, or use existing_claim for one that is not part of the release",
-                        volume["claim"],
-                    )
+    for path, owner in owners(app):
+        for key, volume in owner["volumes"].items():
+            if volume.get("claim") and volume["claim"] not in app["claims"]:
+                yield Finding(
+                    "storage.unknown_claim",
+                    f"{path}.volumes.{key}.claim",
+                    f"There is no such entry in claims (there are: {', '.join(sorted(app['claims'])) or 'none'}).",
+                    "add it to claims, or use existing_claim for one that is not part of the release",
+                    volume["claim"],
+                )
 
 
 def rwx_capable(app: Mapping[str, Any]) -> Iterator[Finding]:

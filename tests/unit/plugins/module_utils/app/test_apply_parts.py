@@ -95,12 +95,13 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         "ingress_class": "nginx",
         "storage_classes": [""],
         "claims": ["music"],
-        "secrets": {"keys": ["A", "B"], "gone": ["C"]},
+        "secrets": {"keys": ["A", "B"], "gone": ["C"], "more": ["D"]},
+        "exact_secrets": ["more"],
         "needs": {"cpu": "5", "memory": "1"},
     }
     cluster = preflight.Cluster(
         version=(1, 36),
-        secrets={"keys": ["A"]},
+        secrets={"keys": ["A"], "more": ["D", "E"]},
         unknown_kinds=["ExternalSecret of external-secrets.io/v1", "ClusterIssuer of cert-manager.io/v1"],
         stores={"ClusterSecretStore/vault": "It is not ready: sealed.", "ClusterSecretStore/ok": ""},
         endpoints={"db.example:5432": "timed out", "ok:1": None},
@@ -108,13 +109,14 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         cpu=preflight.Decimal(2),
     )
     found = [finding.text() for finding in preflight.findings(cluster, expects)]
-    assert len(found) == 12
+    assert len(found) == 13
     for words in (
         "The cluster is 1.36",
         "nginx",
         "(default)",
         "music",
         "missing or empty: B",
+        "too many: E",
         "gone",
         "ExternalSecret",
         "'ClusterSecretStore/vault': It is not ready: sealed.",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import images, quantity
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.build import pod
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.merge import deep_merge
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.exposure import interval_hours
 
@@ -65,3 +66,13 @@ def test_image(image: str, full: str, policy: str) -> None:
 )  # fmt: skip
 def test_gap_between_runs(schedule: str, hours: float) -> None:
     assert interval_hours(schedule) == hours
+
+
+def test_a_generated_key_that_comes_rolls_the_pods_that_take_the_whole_secret() -> None:
+    def notes(whole: bool, *keys: str) -> dict[str, str]:
+        secrets = {"keys": {"values": {"A": "x"}, "generate": dict.fromkeys(keys, 16)}}
+        owner = {"config": [], "secrets": ["keys"] if whole else [], "volumes": {}}
+        owner["env"] = {} if whole else {"A": {"secret": "keys", "key": "A"}}
+        return pod.hashes({"name": "a", "namespace": "a", "config": {}, "secrets": secrets}, owner)
+
+    assert notes(True) == notes(False) == notes(False, "NEW") != notes(True, "NEW")
