@@ -20,6 +20,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import manif
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.settings import Settings
 
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp")
+_NOTHING_KEPT = offsite.Kept()
 Obj = dict[str, Any]
 
 
@@ -45,17 +46,18 @@ def setup(
     budget: Optional[int] = None,
     pointers: str = pointer.DIRECTORY,
     offsite_key: str = "",
+    kept: offsite.Kept = _NOTHING_KEPT,
 ) -> Envelope:
     """Apply what differs; verified means that the server holds every object as wanted.
 
     client: None only in check mode on a host that has no cluster yet; then everything would be made.
-    offsite_key: of the repository; empty: the one in the cluster, or a new one.
+    offsite_key: of the repository; empty: the one that is kept or in the cluster, or a new one. kept: the escrow file's.
     """
 
     def observe() -> Facts:
         try:
             if client is not None:
-                return _observe(settings, client, check_mode, offsite_key)
+                return _observe(settings, client, check_mode, offsite_key, kept)
         except ApiUnreachable:
             if not check_mode:
                 raise
@@ -93,7 +95,7 @@ def setup(
             raise HoldfastError(f"{failed[0].action.target} was not applied: {failed[0].error}")
         if client is None:
             raise AssertionError("the API client comes with observe()")
-        left = _observe(settings, client, False, offsite_key)
+        left = _observe(settings, client, False, offsite_key, kept)
         return not left.changes and not left.gone, {"diff": _diff(facts)}
 
     envelope = run(
@@ -139,10 +141,12 @@ def escrow(client: Optional[Client], namespace: str, name: str, repository: str)
     return offsite.escrow(repository, namespace, name, key) if key else {}
 
 
-def _observe(settings: Settings, client: Client, check_mode: bool, offsite_key: str) -> Facts:
+def _observe(
+    settings: Settings, client: Client, check_mode: bool, offsite_key: str, kept: offsite.Kept
+) -> Facts:
     image, selector = database_of(settings, client, check_mode)
     facts = Facts(
-        wanted=[*_key(settings, client, offsite_key), *manifests.objects(settings, image, selector)]
+        wanted=[*_key(settings, client, offsite_key, kept), *manifests.objects(settings, image, selector)]
     )
     for wanted in facts.wanted:
         meta = wanted["metadata"]
@@ -175,12 +179,13 @@ def _gone(settings: Settings, client: Client, wanted: list[Obj]) -> list[Obj]:
     ]
 
 
-def _key(settings: Settings, client: Client, given: str) -> list[Obj]:
+def _key(settings: Settings, client: Client, given: str, kept: offsite.Kept = _NOTHING_KEPT) -> list[Obj]:
     """The Secret with the offsite key when it has to be made. A lost one is not made anew over what was sent with it."""
     if settings.offsite is None:
         return []
     namespace, name = settings.namespace, offsite.key_name(settings.name)
     there = offsite.key_of(client.get(client.path_for("v1", "Secret", namespace, name)))
+    given = offsite.settle(given, there, kept, name)
     if there and given in ("", there):
         return []
     where = volume.host_path(client, namespace, settings.claim)
