@@ -16,7 +16,13 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import run
-from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import manifests, offsite, pointer, volume
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import (
+    manifests,
+    offsite,
+    pointer,
+    policies,
+    volume,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.settings import Settings
 
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp")
@@ -146,7 +152,10 @@ def _observe(
 ) -> Facts:
     image, selector = database_of(settings, client, check_mode)
     facts = Facts(
-        wanted=[*_key(settings, client, offsite_key, kept), *manifests.objects(settings, image, selector)]
+        wanted=[
+            *_key(settings, client, offsite_key, kept),
+            *manifests.objects(settings, image, selector, _guarded(settings, client, selector)),
+        ]
     )
     for wanted in facts.wanted:
         meta = wanted["metadata"]
@@ -164,6 +173,32 @@ def _observe(
             facts.changes.append((wanted, live, result))
     facts.gone = _gone(settings, client, facts.wanted)
     return facts
+
+
+def _guarded(settings: Settings, client: Client, selector: dict[str, str]) -> bool:
+    """Whether another NetworkPolicy already restricts who reaches the database."""
+    if not settings.network_policy or not selector:
+        return False
+    wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    pods = client.list(client.path_for("v1", "Pod", settings.namespace), label_selector=wanted)
+    found = [dict(pod["metadata"].get("labels") or {}) for pod in pods]
+    found += [labels for labels, _image in _templates(settings, client, selector)]
+    kind = client.path_for("networking.k8s.io/v1", "NetworkPolicy", settings.namespace)
+    return policies.guarded(list(client.list(kind)), found or [selector])
+
+
+def _templates(
+    settings: Settings, client: Client, selector: dict[str, str]
+) -> list[tuple[dict[str, str], str]]:
+    """(labels, image) of each pod template that the database's Service selects."""
+    path = client.path_for("apps/v1", "StatefulSet", settings.namespace)
+    found = []
+    for item in [*client.list(path), *client.list(path.replace("statefulsets", "deployments"))]:
+        template = item["spec"]["template"]
+        labels = dict(template["metadata"].get("labels") or {})
+        if policies.selects({"matchLabels": selector}, labels):
+            found.append((labels, str(template["spec"]["containers"][0]["image"])))
+    return found
 
 
 def _gone(settings: Settings, client: Client, wanted: list[Obj]) -> list[Obj]:
@@ -215,13 +250,7 @@ def database_of(settings: Settings, client: Client, check_mode: bool = False) ->
     selector = dict(((service or {}).get("spec") or {}).get("selector") or {})
     image = settings.image
     if not image and selector:
-        path = client.path_for("apps/v1", "StatefulSet", settings.namespace)
-        for item in [*client.list(path), *client.list(path.replace("statefulsets", "deployments"))]:
-            template = item["spec"]["template"]
-            found = template["metadata"].get("labels") or {}
-            if all(found.get(key) == value for key, value in selector.items()):
-                image = template["spec"]["containers"][0]["image"]
-                break
+        image = next((image for _labels, image in _templates(settings, client, selector)), "")
     if not image and not check_mode:
         raise HoldfastError(
             f"no workload behind the service {settings.host} in namespace {settings.namespace} tells which image to use",
