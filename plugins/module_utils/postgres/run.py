@@ -25,6 +25,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import (
     volume,
 )
 
+# What tells a running job of a script from one that was asked for something else; NAME: of what lies beside the databases.
+TOLD_APART = ("MODE", "DATABASE", "BACKUP", "NAME")
+
 
 @dataclass
 class Target:
@@ -189,7 +192,8 @@ def copy_data(client: Optional[Client], namespace: str, name: str, item: str, li
             "backup": found[0].as_dict() if found else {}
         }
 
-    job = _Job(client, namespace, name, f"{name}-data-{item}", "data.sh", {}, limits)
+    # The CronJob says its name already; said here too, it tells this item's running job from another one's.
+    job = _Job(client, namespace, name, f"{name}-data-{item}", "data.sh", {"NAME": directory}, limits)
     wanted = Action("backup", f"CronJob/{name}-data-{item}", "a backup was asked for")
     return job.run(lambda _target: False, verify, wanted)
 
@@ -278,7 +282,7 @@ class _Job:
         if self.client is None:
             raise AssertionError("the API client comes with observe()")
         script = self.script.split(".")[0]
-        wanted = {key: self.env.get(key, "") for key in ("MODE", "DATABASE", "BACKUP")}
+        wanted = {key: self.env.get(key, "") for key in TOLD_APART}
         return observe(self.client, self.namespace, self.backup, script, self.cron, wanted)
 
 
