@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from sample_settings import GIVEN, Api
 from test_postgres_data import DATA
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import (
     backups,
     jobs,
@@ -64,3 +65,40 @@ def test_a_copy_of_one_thing_is_not_a_copy_of_another(api: Any, tmp_path: Path) 
     assert "-data-redis-" in api.followed[-1]
     run.copy_data(api, "shop", "postgres-backup", "files", LIMITS)
     assert api.followed[-1] == files
+
+
+FETCHED, DUMPED = "20261120T020000Z", "20261128T020000Z"
+
+
+@pytest.mark.parametrize(
+    ("result", "mark"),
+    [
+        ({"database": "shop", "backup": FETCHED}, None),
+        ({}, {"backup": FETCHED, "fetched": True}),
+    ],
+    ids=["said by the job", "written on the volume"],
+)
+def test_a_fetch_tells_what_it_fetched_and_not_what_is_newest(
+    api: Any, tmp_path: Path, result: dict[str, Any], mark: Optional[dict[str, Any]]
+) -> None:
+    stored(tmp_path, "shop", FETCHED)
+    stored(tmp_path, "shop", DUMPED)  # a CronJob of the fresh server came in between
+    api.result = result
+    if mark:
+        (tmp_path / "shop/offsite.json").write_text(json.dumps(mark))
+    done = run.carry(api, "shop", "postgres-backup", LIMITS, fetch=True, database="shop")
+    assert [one["name"] for one in done.extra["backups"]] == [FETCHED] and done.verified
+
+
+def test_a_fetch_that_does_not_say_what_it_fetched_is_an_error(api: Any, tmp_path: Path) -> None:
+    stored(tmp_path, "shop", DUMPED)
+    (tmp_path / "shop/offsite.json").write_text(json.dumps({"backup": DUMPED}))  # sent, not fetched
+    with pytest.raises(HoldfastError, match="which backup it fetched"):
+        run.carry(api, "shop", "postgres-backup", LIMITS, fetch=True, database="shop")
+
+
+def test_a_fetch_by_name_needs_no_word_of_the_job(api: Any, tmp_path: Path) -> None:
+    stored(tmp_path, "shop", FETCHED)
+    stored(tmp_path, "shop", DUMPED)
+    done = run.carry(api, "shop", "postgres-backup", LIMITS, fetch=True, database="shop", backup=FETCHED)
+    assert [one["name"] for one in done.extra["backups"]] == [FETCHED]
