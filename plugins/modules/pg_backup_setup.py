@@ -21,9 +21,23 @@ options:
     type: dict
     required: true
   offsite_key:
-    description: Key of the offsite repository. The one in the cluster, or a new one, when empty.
+    description:
+      - Key of the offsite repository. The one of the escrow file or in the cluster, or a new one, when empty.
+      - Refused when it differs from the one of the escrow file; so is one in the cluster that differs.
     type: str
     default: ""
+  offsite_escrow_key:
+    description: The key in the escrow file on the controller; empty when there is no file.
+    type: str
+    default: ""
+  offsite_escrow:
+    description: Path of that file, for messages.
+    type: str
+    default: ""
+  offsite_escrow_shared:
+    description: The file's name does not say which host it is of; a key in the cluster comes before it.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - holdfast.k3s.cluster
   - holdfast.k3s.timing
@@ -79,6 +93,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core import argspec
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import Envelope
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.module import run_module
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import settings as model
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.offsite import Kept
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.setup import connect, setup
 
 
@@ -87,6 +102,9 @@ def spec() -> dict[str, Any]:
     return {
         "settings": {"type": "dict", "required": True},
         "offsite_key": {"type": "str", "default": "", "no_log": True},
+        "offsite_escrow_key": {"type": "str", "default": "", "no_log": True},
+        "offsite_escrow": {"type": "str", "default": ""},
+        "offsite_escrow_shared": {"type": "bool", "default": False},
         **argspec.CLUSTER,
         **argspec.TIMING,
     }
@@ -96,6 +114,7 @@ def body(params: dict[str, Any], check_mode: bool, _diff: bool) -> Envelope:
     """Apply what differs."""
     settings = model.load(params["settings"])
     client = connect(params, check_mode)
+    kept = Kept(params["offsite_escrow_key"], params["offsite_escrow"], params["offsite_escrow_shared"])
     return setup(
         settings,
         client,
@@ -103,6 +122,7 @@ def body(params: dict[str, Any], check_mode: bool, _diff: bool) -> Envelope:
         deadline=params["deadline"],
         budget=params["budget"],
         offsite_key=params["offsite_key"],
+        kept=kept,
     )
 
 

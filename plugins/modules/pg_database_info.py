@@ -49,7 +49,7 @@ database:
   returned: success
   type: str
 cause:
-  description: What is wrong, in a word or two; V(none) when nothing is.
+  description: What is wrong, in a word or two; V(none) when nothing is, V(unknown) when its tables could not be counted.
   returned: success
   type: str
   sample: tables empty

@@ -72,7 +72,7 @@ sent:
   returned: when not in check mode
   type: dict
 backups:
-  description: The backup that was fetched, in short.
+  description: The backup that the job fetched, in short, whatever is newer on the volume.
   returned: when not in check mode
   type: list
   elements: dict

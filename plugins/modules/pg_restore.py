@@ -15,7 +15,8 @@ description:
     as C(<database>__before_<time>) afterwards; M(holdfast.k3s.pg_restore_undo) takes the restore back.
   - A safety backup of what is live is taken first. Writers notice seconds, whatever the size of the database.
   - The work is done by Jobs inside the cluster. When this module ends early (a lost session, its deadline) they go on, and the
-    next run continues where the first one stopped.
+    next run continues where the first one stopped, if it wants the same backup and what was loaded is still there. A restore
+    that had swapped already is finished (its Deployments come back) before the next one is planned.
   - Check mode looks at everything, refuses what cannot work, and shows the plan with its notes and times.
 author:
   - Holdfast maintainers (@holdfast)

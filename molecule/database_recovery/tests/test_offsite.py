@@ -165,12 +165,15 @@ def test_a_backup_survives_the_loss_of_the_host(
 
     # The key in the cluster is lost: never made anew over what was sent with it; the escrow file's opens it again.
     database.kubectl("delete", "secret", "postgres-backup-offsite-key")
-    refused = deploy(escrow)
+    refused = deploy(tmp_path / "elsewhere" / "escrow.json")
     assert refused.returncode != 0 and "cannot be read without its key" in refused.stdout, refused.stdout[
         -3000:
     ]
-    given = deploy(escrow, backup_offsite_key=key)
+    other = deploy(escrow, backup_offsite_key="another-key")
+    assert other.returncode != 0 and "hold different keys" in other.stdout, other.stdout[-3000:]
+    given = deploy(escrow)
     assert given.returncode == 0 and key not in given.stdout, given.stdout[-3000:]
+    assert json.loads(escrow.read_text())["restic_password"] == key
     once_more = run_module("pg_offsite")
     assert once_more["verified"], once_more
 

@@ -57,6 +57,17 @@ def _finding(cause: str, why: str, remedy: str) -> dict[str, Any]:
     return {"cause": cause, "why": why, "remedy": remedy}
 
 
+def unreadable(failure: HoldfastError) -> dict[str, Any]:
+    """The finding when the rows could not be counted. Pure.
+
+    Only what PostgreSQL itself says of its data is damage: a large database, a lock or a lost connection is none.
+    """
+    if isinstance(failure, live.SqlError) and failure.damage:
+        return _finding("unreadable", f"its tables cannot be counted: {failure}", "restore")
+    why = f"its tables could not be counted, which does not say that they are damaged: {failure}"
+    return _finding("unknown", why, "person")
+
+
 def diagnose(client: Client, namespace: str, name: str, database: str = "") -> dict[str, Any]:
     """Look at everything and judge. Changes nothing."""
     target = runs.observe(client, namespace, name, "prepare")
@@ -73,8 +84,7 @@ def diagnose(client: Client, namespace: str, name: str, database: str = "") -> d
         try:
             counts = live.counts(psql, wanted, restore_plan.biggest(proven.manifest))
         except HoldfastError as failure:
-            finding = _finding("unreadable", f"its tables cannot be counted: {failure}", "restore")
-            return {**finding, "database": wanted, "backup": proven.name, "rows": {}}
+            return {**unreadable(failure), "database": wanted, "backup": proven.name, "rows": {}}
     manifest = proven.manifest if proven else None
     finding = judge(wanted, server, manifest, counts, _claims(client, namespace, host))
     return {**finding, "database": wanted, "backup": proven.name if proven else "", "rows": counts}

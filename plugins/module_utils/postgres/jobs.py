@@ -138,17 +138,16 @@ def start(client: Client, job: Obj) -> str:
 def unfinished(
     client: Client, namespace: str, backup: str, script: str, env: Optional[Mapping[str, str]] = None
 ) -> Optional[Obj]:
-    """A job of this backup and script that has not ended: the one to attach to.
-
-    env: what its environment has to say; a variable that it lacks counts as empty.
-    """
-    selector = f"{ROLE_LABEL}={backup},holdfast.dev/script={script}"
-    found = [
-        job
-        for job in client.list(jobs_path(client, namespace), label_selector=selector)
-        if outcome_of(job) is None and _says(job, env or {})
-    ]
+    """A job of this backup and script that has not ended: the one to attach to. env: as for find()."""
+    found = [job for job in find(client, namespace, backup, script, env or {}) if outcome_of(job) is None]
     return found[-1] if found else None
+
+
+def find(client: Client, namespace: str, backup: str, script: str, env: Mapping[str, str]) -> list[Obj]:
+    """The jobs of this backup and script. env: what their environment has to say; a variable that is not there counts as empty."""
+    selector = f"{ROLE_LABEL}={backup},holdfast.dev/script={script}"
+    listed = client.list(jobs_path(client, namespace), label_selector=selector)
+    return [job for job in listed if _says(job, env)]
 
 
 def _says(job: Obj, env: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,39 @@ class Server:
         return self.version_num > 0
 
 
+class SqlError(HoldfastError):
+    """psql ended with an error. damage: it says that stored data cannot be read; otherwise it may be anything."""
+
+    def __init__(self, msg: str, *, damage: bool) -> None:
+        super().__init__(msg)
+        self.damage = damage
+
+
+# SQLSTATEs data_corrupted, index_corrupted, undefined_file and io_error in any language, and the words of older or terser servers.
+_CODED = re.compile(r"^.*?\w+:\s+([0-9A-Z]{5}):.*$", re.MULTILINE)
+_CODES = ("XX001", "XX002", "58P01", "58030")
+_WORDS = re.compile(
+    r"could not (?:read|open|seek|stat) (?:block|file)|could not access status of transaction|invalid page"
+    r"|page verification failed|missing chunk|unexpected chunk|compressed \S+ data is corrupt"
+)
+# The same codes and words for what a restore would not mend: limits of the server, a library that its image lacks.
+_PASSING = re.compile(
+    r"Too many open files|Cannot allocate memory|Permission denied|No space left|could not access file"
+)
+
+
+def damaged(said: str) -> bool:
+    """Whether what psql said on its error stream is about data that cannot be read, and not about a lock or the network. Pure."""
+    coded = _CODED.search(said)
+    return bool((coded and coded.group(1) in _CODES) or _WORDS.search(said)) and not _PASSING.search(said)
+
+
+def sentence(said: str) -> str:
+    """The line that names the error; verbose servers say more lines after it. Pure."""
+    coded, lines = _CODED.search(said), said.splitlines()
+    return coded.group(0).strip() if coded else (lines[-1] if lines else "")
+
+
 class Psql:
     """psql inside the database's pod, over its local socket."""
 
@@ -82,9 +116,8 @@ class Psql:
             argv += ["-v", f"{key}={value}"]
         done = self._exec(argv, sql.encode("utf-8"), timeout)
         if done.rc != 0:
-            raise HoldfastError(
-                f"psql in pod {self.pod}: {done.err.strip().splitlines()[-1] if done.err.strip() else done.rc}"
-            )
+            said = done.err.strip()
+            raise SqlError(f"psql in pod {self.pod}: {sentence(said) or done.rc}", damage=damaged(said))
         return done.out.strip()
 
     def _exec(self, argv: list[str], sql: bytes, timeout: float) -> Result:
@@ -142,6 +175,9 @@ def counts(
     """Exact rows of these tables ({"schema","table"}); None for one that is not there. Keys are schema.table."""
     wanted = json.dumps([{"s": t["schema"], "t": t["table"]} for t in tables], ensure_ascii=False)
     sql = """
+-- The codes of errors are said, and a table that somebody holds is not waited for until the time is over.
+\\set VERBOSITY verbose
+SET lock_timeout = '30s';
 -- The table itself is read: an index may still be whole when it is not.
 SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;
 SELECT format('SELECT %s || E''\\t'' || count(*) FROM ONLY %I.%I', ord, x->>'s', x->>'t')

@@ -41,10 +41,13 @@ def _meta(settings: Settings, name: str, component: str = "backup") -> Obj:
     return {"name": name, "namespace": settings.namespace, "labels": labels(settings, component)}
 
 
-def objects(settings: Settings, image: str, database_selector: dict[str, str]) -> list[Obj]:
+def objects(
+    settings: Settings, image: str, database_selector: dict[str, str], guarded: bool = False
+) -> list[Obj]:
     """Everything, in the order in which it is applied.
 
     image: the database's image. database_selector: labels of the database's pods; empty when it runs elsewhere.
+    guarded: another policy restricts who reaches the database, so that the backup has to be let in.
     """
     found: list[Obj] = [
         {
@@ -56,7 +59,7 @@ def objects(settings: Settings, image: str, database_selector: dict[str, str]) -
         _claim(settings),
     ]
     if settings.network_policy:
-        found += _policies(settings, database_selector)
+        found += _policies(settings, database_selector, guarded)
     script = {
         "backup": (settings.name, settings.schedule, "backup.sh", settings.resources),
         "verify": (
@@ -142,7 +145,7 @@ def _claim(settings: Settings) -> Obj:
     }
 
 
-def _policies(settings: Settings, selector: dict[str, str]) -> list[Obj]:
+def _policies(settings: Settings, selector: dict[str, str], guarded: bool) -> list[Obj]:
     """The jobs reach names and the database (and the offsite target) alone; nobody reaches them."""
     pods = {"matchLabels": {ROLE_LABEL: settings.name}}
     ports = [{"port": settings.port, "protocol": "TCP"}]
@@ -182,7 +185,7 @@ def _policies(settings: Settings, selector: dict[str, str]) -> list[Obj]:
         chosen = {"matchLabels": {ROLE_LABEL: settings.name}, "matchExpressions": [components]}
         spec = {"podSelector": chosen, "policyTypes": ["Egress"], "egress": [dns, inside]}
         found.append(_policy(settings, f"{settings.name}-data", spec))
-    if selector:
+    if selector and guarded:  # as the only ingress policy it would shut the application out
         rule = {"from": [{"podSelector": pods}], "ports": ports}
         spec = {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": [rule]}
         found.append(_policy(settings, f"{settings.name}-to-database", spec))

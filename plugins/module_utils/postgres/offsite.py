@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
 
 Obj = dict[str, Any]
 DIRECTORY = "/offsite"  # where a claim with a directory repository is mounted
@@ -42,6 +42,18 @@ class Offsite:
     def by_ssh(self) -> bool:
         """Whether restic reaches the repository by SFTP."""
         return self.repository.startswith("sftp:")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the controller keeps. key: in the escrow file, empty when there is none. where: the file's path.
+
+    shared: its name does not say which host it is of, so that another one may have written it.
+    """
+
+    key: str = ""
+    where: str = ""
+    shared: bool = False
 
 
 def load(raw: Optional[dict[str, Any]]) -> Optional[Offsite]:
@@ -118,6 +130,25 @@ def key_secret(namespace: str, name: str, labels: dict[str, str], key: str = "")
         "type": "Opaque",
         "data": {KEY: base64.b64encode(value.encode()).decode()},
     }
+
+
+def settle(given: str, live: str, kept: Kept, secret: str) -> str:
+    """The repository's key; empty when nobody has one yet. Pure.
+
+    given: by hand. live: in the cluster, in the Secret of this name. Two keys that differ are Refused: what was sent can be
+    read with one of them alone, and nothing here can tell with which.
+    """
+    if not kept.key or (kept.shared and live):
+        return given or live
+    other = given or live
+    if other and other != kept.key:
+        what = "offsite_key" if given else f"the Secret {secret}"
+        raise Refused(
+            f"{what} and the escrow file {kept.where} hold different keys, and nothing was touched",
+            fix="find out which one opens the repository ('restic cat config'); give that one as offsite_key, and move the "
+            "escrow file away if it is the wrong one, or let offsite_escrow name a file of this host's own",
+        )
+    return kept.key
 
 
 def key_name(name: str) -> str:

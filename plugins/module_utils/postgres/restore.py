@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
@@ -22,6 +22,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import (
     names,
     record,
     restore_plan,
+    resume,
     writers,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import run as runs
@@ -55,9 +56,11 @@ class Restore:
     evidence_dir: str
     clock: Clock = field(default_factory=Clock)
     results: dict[str, Any] = field(default_factory=dict)
+    check_mode: bool = False
 
     def run(self, limits: runs.Limits) -> Envelope:
         """The whole of it; see runner.run for the envelope."""
+        self.check_mode = limits.check_mode
         envelope = run(
             observe=self.observe,
             plan=self.plan,
@@ -90,20 +93,27 @@ class Restore:
             why = next(entry["why"] for entry in broken if entry["name"] == self.wanted)
             raise Refused(why, field="backup", value=self.wanted, fix="choose another backup")
         earlier = record.read(self.client, self.namespace, self.name, wish.database)
-        backup = self._chosen(found, earlier)
-        if earlier is not None and earlier.backup != backup.name:
-            earlier = None
-        note = earlier or restore_plan.Record(names.stamp(self.clock.now()), backup.name)
+        back: list[str] = []
+        said: list[str] = []
+        if earlier is not None and earlier.passed("swapped"):  # finished first, whatever is refused below
+            back, earlier = self._end(earlier, said), None
+        backup = backups.choose(found, self.wanted)
+        seen = self._seen(earlier) if earlier is not None else None
         host, user = env.get("PGHOST", "postgres"), env.get("PGUSER", "postgres")
         maintenance = env.get("MAINTENANCE_DB", "postgres")
         psql = live.Psql(self.client, self.namespace, live.pod_of(self.client, self.namespace, host), user)
         server = live.look(psql, maintenance)
+        if earlier is not None and seen is not None:
+            seen = replace(seen, there=resume.is_there(server, wish.database, earlier.stamp))
+            if not resume.goes_on(earlier, backup.name, seen):
+                back, earlier = self._end(earlier, said), None
+        note = earlier or restore_plan.Record(names.stamp(self.clock.now()), backup.name)
         facts = Facts(target, backup, server, note, psql)
         problems = backups.check(backup, full=False)
-        facts.notes = restore_plan.preflight(wish, backup, problems, server, maintenance)
+        facts.notes = said + restore_plan.preflight(wish, backup, problems, server, maintenance)
         for name in wish.stop:
             writers.replicas(self.client, self.namespace, name)
-        facts.ready = writers.ready_now(self.client, self.namespace)
+        facts.ready = sorted({*writers.ready_now(self.client, self.namespace), *back})
         present = server.databases.get(wish.database)
         if present and present["open"]:
             try:
@@ -113,23 +123,21 @@ class Restore:
         self._report(facts, earlier)
         return facts
 
-    def _chosen(self, found: list[backups.Backup], earlier: Optional[restore_plan.Record]) -> backups.Backup:
-        if earlier is None:
-            return backups.choose(found, self.wanted)
-        same = [backup for backup in found if backup.name == earlier.backup]
-        asked = self.wanted in (earlier.backup, "latest", "latest verified", "verified")
-        if same and asked:
-            return same[0]
-        if earlier.phase in ("preparing", "prepared") and not earlier.replicas:
-            return backups.choose(
-                found, self.wanted
-            )  # the live database was not touched: that one is given up
-        raise Refused(
-            f"a restore of backup {earlier.backup} is unfinished (phase {earlier.phase})",
-            field="backup",
-            value=self.wanted,
-            fix=f"finish it first with backup={earlier.backup}, then restore another one",
+    def _seen(self, earlier: restore_plan.Record) -> resume.Seen:
+        database, now = self.wish.database, self.clock.now()
+        return resume.look_at_jobs(self.client, self.namespace, self.name, database, earlier.stamp, now)
+
+    def _end(self, earlier: restore_plan.Record, said: list[str]) -> list[str]:
+        """Let go of an earlier restore; the Deployments that were given back. Check mode only looks. said: gets a note."""
+        said.append(
+            f"an earlier restore of backup {earlier.backup} was lost (phase {earlier.phase}); this one begins anew, "
+            f"and what the earlier one stopped is started first: {', '.join(earlier.replicas) or 'nothing'}"
         )
+        if self.check_mode:
+            return []
+        back = resume.give_back(self.client, self.namespace, earlier)
+        self._keep(earlier, "done")
+        return back
 
     def _report(self, facts: Facts, earlier: Optional[restore_plan.Record]) -> None:
         self.results.update(
@@ -178,15 +186,20 @@ class Restore:
         if action.kind == "swap":
             try:
                 detail = self._job(facts, "swap", context)
-            except HoldfastError:
+            except HoldfastError as failure:
                 for stopped, replicas in note.replicas.items():
                     writers.scale(self.client, self.namespace, stopped, replicas)
+                if isinstance(failure, Refused):
+                    self._keep(note, "done")  # what is loaded cannot be swapped in: the next run loads anew
                 raise
             self.results.update(kept=detail.get("kept"), downtime_ms=detail.get("downtime_ms"))
             self._keep(note, "swapped")
             if not note.replicas:
                 return detail
-            self.results["rows_after"] = self._count(facts)
+            try:
+                self.results["rows_after"] = self._count(facts)
+            except HoldfastError as failure:  # the writers come back all the same
+                facts.notes.append(f"the rows could not be counted before the writers came back: {failure}")
             return detail
         if action.kind == "start":
             writers.scale(self.client, self.namespace, name, note.replicas.get(name, 1))
@@ -218,8 +231,12 @@ class Restore:
         if any(outcome.outcome == "skipped" for outcome in outcomes):
             return False, {"rows_after": {}}
         quiet = "rows_after" in self.results
-        after = self.results.pop("rows_after") if quiet else self._count(facts)
-        wrong = restore_plan.judge(facts.backup.manifest, after, quiet)
+        after: dict[str, Optional[int]] = {}
+        try:
+            after = self.results.pop("rows_after") if quiet else self._count(facts)
+            wrong = restore_plan.judge(facts.backup.manifest, after, quiet)
+        except HoldfastError as failure:  # swapped it is: said as a problem, so that the record still ends
+            wrong = [f"the rows could not be counted: {failure}"]
         wanted = sorted(set(facts.ready) | set(facts.note.replicas))
         late = writers.wait_ready(self.client, self.namespace, wanted, Deadline(self.clock, READY_SECONDS))
         self._keep(facts.note, "done")

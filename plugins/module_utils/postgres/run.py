@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -24,6 +24,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import (
     pointer,
     volume,
 )
+
+# What tells a running job of a script from one that was asked for something else; NAME: of what lies beside the databases.
+TOLD_APART = ("MODE", "DATABASE", "BACKUP", "NAME")
 
 
 @dataclass
@@ -149,12 +152,17 @@ def carry(
         names.moment(backup)
 
     def verify(after: Target) -> tuple[bool, dict[str, Any]]:
-        wanted = [database] if database else after.databases
-        found = {db: _carried(after, db) for db in wanted}
-        brought = [b for db in wanted for b in after.found.get(db, []) if backup in ("", b.name)]
-        extra = {"sent": found, "backups": [b.as_dict() for b in brought[:1]] if fetch else []}
-        good = bool(brought) and not backups.check(brought[0], full=True) if fetch else all(found.values())
-        return good or after.volume is None, extra
+        found = {db: _carried(after, db) for db in ([database] if database else after.databases)}
+        if not fetch or after.volume is None:
+            return after.volume is None or all(found.values()), {"sent": found, "backups": []}
+        name = backup or str(job.result.get("backup") or "") or _fetched(after, database)
+        if not name:
+            raise HoldfastError(
+                f"the job did not say which backup it fetched of {database}", fix="name one with 'backup'"
+            )
+        brought = [b for b in backups.read(after.volume, database)[0] if b.name == name]
+        good = bool(brought) and not backups.check(brought[0], full=True)
+        return good, {"sent": found, "backups": [b.as_dict() for b in brought]}
 
     env = {"MODE": "fetch", "DATABASE": database, "BACKUP": backup} if fetch else {"MODE": "send"}
     why = f"fetch {backup or 'the newest backup'} of {database}" if fetch else "send what is proven"
@@ -168,13 +176,25 @@ def carry(
 
 def _carried(target: Target, database: str) -> str:
     """The backup that offsite.sh says it has sent; empty when there is none."""
+    return str(_mark(target, database).get("backup") or "")
+
+
+def _fetched(target: Target, database: str) -> str:
+    """The backup that offsite.sh says it has fetched; empty when it says nothing of the kind."""
+    mark = _mark(target, database)
+    return str(mark.get("backup") or "") if mark.get("fetched") else ""
+
+
+def _mark(target: Target, database: str) -> dict[str, Any]:
+    """What offsite.sh wrote beside the backups of a database."""
     if target.volume is None:
-        return ""
+        return {}
     try:
         path = Path(target.volume) / names.directory(database) / "offsite.json"
-        return str(json.loads(path.read_text(encoding="utf-8"))["backup"])
-    except (OSError, ValueError, KeyError):
-        return ""
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def copy_data(client: Optional[Client], namespace: str, name: str, item: str, limits: Limits) -> Envelope:
@@ -189,7 +209,8 @@ def copy_data(client: Optional[Client], namespace: str, name: str, item: str, li
             "backup": found[0].as_dict() if found else {}
         }
 
-    job = _Job(client, namespace, name, f"{name}-data-{item}", "data.sh", {}, limits)
+    # The CronJob says its name already; said here too, it tells this item's running job from another one's.
+    job = _Job(client, namespace, name, f"{name}-data-{item}", "data.sh", {"NAME": directory}, limits)
     wanted = Action("backup", f"CronJob/{name}-data-{item}", "a backup was asked for")
     return job.run(lambda _target: False, verify, wanted)
 
@@ -212,7 +233,7 @@ def tidy(client: Optional[Client], namespace: str, name: str, limits: Limits) ->
 
 @dataclass
 class _Job:
-    """One script, run as a job of a CronJob."""
+    """One script, run as a job of a CronJob. result: its last result line, once it has ended."""
 
     client: Optional[Client]
     namespace: str
@@ -221,6 +242,7 @@ class _Job:
     script: str
     env: dict[str, str]
     limits: Limits
+    result: dict[str, Any] = field(default_factory=dict)
 
     def run(
         self,
@@ -257,7 +279,8 @@ class _Job:
                 job = jobs.start(self.client, jobs.from_cron(context.facts.cron, name, self.script, self.env))
             progress = Progress(f"{DIRECTORY}/{job}.jsonl", clock)
             left = Deadline(clock, context.deadline.remaining())
-            return jobs.follow(self.client, self.namespace, job, left, progress).require().result
+            self.result = jobs.follow(self.client, self.namespace, job, left, progress).require().result
+            return self.result
 
         def check(_target: Optional[Target], outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
             raise_first(outcomes)
@@ -278,7 +301,7 @@ class _Job:
         if self.client is None:
             raise AssertionError("the API client comes with observe()")
         script = self.script.split(".")[0]
-        wanted = {key: self.env.get(key, "") for key in ("MODE", "DATABASE", "BACKUP")}
+        wanted = {key: self.env.get(key, "") for key in TOLD_APART}
         return observe(self.client, self.namespace, self.backup, script, self.cron, wanted)
 
 

@@ -16,10 +16,17 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import run
-from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import manifests, offsite, pointer, volume
+from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import (
+    manifests,
+    offsite,
+    pointer,
+    policies,
+    volume,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.postgres.settings import Settings
 
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp")
+_NOTHING_KEPT = offsite.Kept()
 Obj = dict[str, Any]
 
 
@@ -45,17 +52,18 @@ def setup(
     budget: Optional[int] = None,
     pointers: str = pointer.DIRECTORY,
     offsite_key: str = "",
+    kept: offsite.Kept = _NOTHING_KEPT,
 ) -> Envelope:
     """Apply what differs; verified means that the server holds every object as wanted.
 
     client: None only in check mode on a host that has no cluster yet; then everything would be made.
-    offsite_key: of the repository; empty: the one in the cluster, or a new one.
+    offsite_key: of the repository; empty: the one that is kept or in the cluster, or a new one. kept: the escrow file's.
     """
 
     def observe() -> Facts:
         try:
             if client is not None:
-                return _observe(settings, client, check_mode, offsite_key)
+                return _observe(settings, client, check_mode, offsite_key, kept)
         except ApiUnreachable:
             if not check_mode:
                 raise
@@ -93,7 +101,7 @@ def setup(
             raise HoldfastError(f"{failed[0].action.target} was not applied: {failed[0].error}")
         if client is None:
             raise AssertionError("the API client comes with observe()")
-        left = _observe(settings, client, False, offsite_key)
+        left = _observe(settings, client, False, offsite_key, kept)
         return not left.changes and not left.gone, {"diff": _diff(facts)}
 
     envelope = run(
@@ -139,10 +147,15 @@ def escrow(client: Optional[Client], namespace: str, name: str, repository: str)
     return offsite.escrow(repository, namespace, name, key) if key else {}
 
 
-def _observe(settings: Settings, client: Client, check_mode: bool, offsite_key: str) -> Facts:
+def _observe(
+    settings: Settings, client: Client, check_mode: bool, offsite_key: str, kept: offsite.Kept
+) -> Facts:
     image, selector = database_of(settings, client, check_mode)
     facts = Facts(
-        wanted=[*_key(settings, client, offsite_key), *manifests.objects(settings, image, selector)]
+        wanted=[
+            *_key(settings, client, offsite_key, kept),
+            *manifests.objects(settings, image, selector, _guarded(settings, client, selector)),
+        ]
     )
     for wanted in facts.wanted:
         meta = wanted["metadata"]
@@ -162,6 +175,32 @@ def _observe(settings: Settings, client: Client, check_mode: bool, offsite_key: 
     return facts
 
 
+def _guarded(settings: Settings, client: Client, selector: dict[str, str]) -> bool:
+    """Whether another NetworkPolicy already restricts who reaches the database."""
+    if not settings.network_policy or not selector:
+        return False
+    wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    pods = client.list(client.path_for("v1", "Pod", settings.namespace), label_selector=wanted)
+    found = [dict(pod["metadata"].get("labels") or {}) for pod in pods]
+    found += [labels for labels, _image in _templates(settings, client, selector)]
+    kind = client.path_for("networking.k8s.io/v1", "NetworkPolicy", settings.namespace)
+    return policies.guarded(list(client.list(kind)), found or [selector])
+
+
+def _templates(
+    settings: Settings, client: Client, selector: dict[str, str]
+) -> list[tuple[dict[str, str], str]]:
+    """(labels, image) of each pod template that the database's Service selects."""
+    path = client.path_for("apps/v1", "StatefulSet", settings.namespace)
+    found = []
+    for item in [*client.list(path), *client.list(path.replace("statefulsets", "deployments"))]:
+        template = item["spec"]["template"]
+        labels = dict(template["metadata"].get("labels") or {})
+        if policies.selects({"matchLabels": selector}, labels):
+            found.append((labels, str(template["spec"]["containers"][0]["image"])))
+    return found
+
+
 def _gone(settings: Settings, client: Client, wanted: list[Obj]) -> list[Obj]:
     """Schedules and policies that an earlier run made. Claims and keys hold data and stay, whatever the settings say."""
     kept = {(obj["kind"], obj["metadata"]["name"]) for obj in wanted}
@@ -175,12 +214,13 @@ def _gone(settings: Settings, client: Client, wanted: list[Obj]) -> list[Obj]:
     ]
 
 
-def _key(settings: Settings, client: Client, given: str) -> list[Obj]:
+def _key(settings: Settings, client: Client, given: str, kept: offsite.Kept = _NOTHING_KEPT) -> list[Obj]:
     """The Secret with the offsite key when it has to be made. A lost one is not made anew over what was sent with it."""
     if settings.offsite is None:
         return []
     namespace, name = settings.namespace, offsite.key_name(settings.name)
     there = offsite.key_of(client.get(client.path_for("v1", "Secret", namespace, name)))
+    given = offsite.settle(given, there, kept, name)
     if there and given in ("", there):
         return []
     where = volume.host_path(client, namespace, settings.claim)
@@ -210,13 +250,7 @@ def database_of(settings: Settings, client: Client, check_mode: bool = False) ->
     selector = dict(((service or {}).get("spec") or {}).get("selector") or {})
     image = settings.image
     if not image and selector:
-        path = client.path_for("apps/v1", "StatefulSet", settings.namespace)
-        for item in [*client.list(path), *client.list(path.replace("statefulsets", "deployments"))]:
-            template = item["spec"]["template"]
-            found = template["metadata"].get("labels") or {}
-            if all(found.get(key) == value for key, value in selector.items()):
-                image = template["spec"]["containers"][0]["image"]
-                break
+        image = next((image for _labels, image in _templates(settings, client, selector)), "")
     if not image and not check_mode:
         raise HoldfastError(
             f"no workload behind the service {settings.host} in namespace {settings.namespace} tells which image to use",

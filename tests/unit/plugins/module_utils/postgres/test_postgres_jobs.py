@@ -12,7 +12,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.postgres import jobs,
 
 
 def test_every_job_is_locked_down() -> None:
-    made = manifests.objects(settings.load(GIVEN), "postgres:15", {"app": "postgres"})
+    made = manifests.objects(settings.load(GIVEN), "postgres:15", {"app": "postgres"}, True)
     kinds = [obj["kind"] for obj in made]
     assert kinds == ["ConfigMap", "PersistentVolumeClaim", "NetworkPolicy", "NetworkPolicy", *["CronJob"] * 3]
     assert made[2]["spec"]["egress"][1]["to"] == [{"podSelector": {"matchLabels": {"app": "postgres"}}}]

@@ -101,6 +101,45 @@ def test_the_key_of_another_place_is_made_once_given_by_hand_or_missed(tmp_path:
     assert offsite.key_of(setup._key(given, api, "by hand")[0]) == "by hand"
 
 
+@pytest.mark.parametrize(
+    ("given", "live", "kept", "shared", "key"),
+    [
+        ("", "", "", False, ""),
+        ("", "", "k", False, "k"),  # a new host: never a new key while the old one is known
+        ("k", "", "k", False, "k"),
+        ("k", "other", "k", False, "k"),
+        ("", "k", "k", False, "k"),
+        ("", "", "k", True, "k"),
+        ("", "mine", "k", True, "mine"),  # the old path: another host may have written it
+        ("g", "live", "", False, "g"),
+    ],
+)
+def test_which_key_is_the_repositorys(given: str, live: str, kept: str, shared: bool, key: str) -> None:
+    assert offsite.settle(given, live, offsite.Kept(kept, "/escrow", shared), "s") == key
+
+
+@pytest.mark.parametrize(
+    ("given", "live", "shared", "named"),
+    [
+        ("g", "", False, "offsite_key"),
+        ("g", "k", False, "offsite_key"),
+        ("", "l", False, "Secret s"),
+        ("g", "", True, "offsite_key"),
+    ],
+)
+def test_keys_that_differ_are_refused_by_the_names_of_both_places(
+    given: str, live: str, shared: bool, named: str
+) -> None:
+    with pytest.raises(Refused, match=f"{named} and the escrow file /escrow hold different keys"):
+        offsite.settle(given, live, offsite.Kept("k", "/escrow", shared), "s")
+
+
+def test_a_new_host_gets_the_key_that_is_kept() -> None:
+    given, api = settings.load({**GIVEN, "offsite": OFFSITE}), Api()
+    made = setup._key(given, api, "", offsite.Kept("kept", "/escrow"))  # type: ignore[arg-type]
+    assert [offsite.key_of(secret) for secret in made] == ["kept"]
+
+
 def test_the_pointer_keeps_what_it_knows_when_the_volume_gets_its_place(tmp_path: Path) -> None:
     where = str(tmp_path)
     assert pointer.write("s", "b", None, ["shop", "data-redis"], 26, where, offsite_hours=50)
