@@ -9,11 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
-
-_SHOWN_TYPES = {
-    "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number",
-    "boolean": "true or false", "null": "nothing",
-}  # fmt: skip
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.schema_words import SHOWN_TYPES, shown
 
 
 def check(values: Any, schema: Mapping[str, Any]) -> list[Finding]:
@@ -60,49 +56,37 @@ def _explain(error: Any) -> Iterator[Finding]:
 
 def _finding(error: Any) -> Finding:
     path = _path(error.absolute_path)
-    kind, wanted, value = error.validator, error.validator_value, error.instance
+    kind, wanted = error.validator, error.validator_value
+    value, like = shown(error)
     description = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
     if kind == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
-        extra = [key for key in value if key not in known]
+        extra = [key for key in error.instance if key not in known]
         close = difflib.get_close_matches(str(extra[0]), known, 1, 0.6)
         fix = f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}"
         return Finding("schema.unknown_key", _join(path, str(extra[0])), "There is no such key here.", fix)
     if kind == "required":
-        missing = [key for key in wanted if key not in value]
+        missing = [key for key in wanted if key not in error.instance]
         return Finding("schema.required", _join(path, missing[0]), "It is required.", f"add {missing[0]}")
     if kind == "type":
         types = wanted if isinstance(wanted, list) else [wanted]
-        shown = " or ".join(_SHOWN_TYPES[name] for name in types)
-        return Finding("schema.type", path, f"It has to be {shown}.", description or f"write {shown}", value)
+        words = " or ".join(SHOWN_TYPES[name] for name in types)
+        return Finding(
+            "schema.type", path, f"It has to be {words}{like}.", description or f"write {words}", value
+        )
     if kind == "enum":
         texts = [str(entry) for entry in wanted]
-        close = difflib.get_close_matches(str(value), texts, 1, 0.6)
+        close = difflib.get_close_matches(str(error.instance), texts, 1, 0.6)
         fix = f"did you mean {close[0]}?" if close else f"one of: {', '.join(texts)}"
-        return Finding("schema.choice", path, "It is not one of the choices.", fix, value)
+        return Finding("schema.choice", path, f"It is not one of the choices{like}.", fix, value)
     if kind in ("minimum", "maximum", "exclusiveMinimum", "minItems", "minLength", "maxLength"):
-        return Finding(
-            "schema.range",
-            path,
-            f"It is outside of what is allowed ({kind} {wanted}).",
-            description or "change it",
-            value,
-        )
+        message = f"It is outside of what is allowed ({kind} {wanted})."
+        return Finding("schema.range", path, message, description or "change it", value)
     if kind == "pattern":
-        return Finding(
-            "schema.format",
-            path,
-            f"It does not have the right form ({wanted}).",
-            description or "rewrite it",
-            value,
-        )
-    return Finding(
-        "schema.form",
-        path or "(values)",
-        "It does not have one of the possible forms.",
-        description or "see docs/values.md",
-        value,
-    )
+        message = f"It does not have the right form ({wanted})."
+        return Finding("schema.format", path, message, description or "rewrite it", value)
+    message = f"It does not have one of the possible forms{like}."
+    return Finding("schema.form", path, message, description or "see docs/values.md", value)
 
 
 def _path(parts: Any) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import HIDDEN, Finding
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import owners
 
 _CREDENTIAL = re.compile(
@@ -16,7 +16,6 @@ _CREDENTIAL = re.compile(
 )
 _USERINFO = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 _PLACEHOLDER = re.compile(r"^(changeme|change-me|change_me|todo|xxx+|replace.?me|<.*>)$", re.IGNORECASE)
-HIDDEN = "(not shown)"
 
 
 def _literal_credential(name: str, value: Any) -> bool:
