@@ -64,6 +64,7 @@ KNOWN = frozenset(
         "probes.budget",
         "probes.missing",
         "probes.no_port",
+        "probes.no_target",
         "profile.single_autoscaling",
         "profile.single_replicas",
         "resources.missing",

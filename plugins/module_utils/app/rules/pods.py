@@ -31,13 +31,23 @@ def probes_present(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def probe_port(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """An HTTP or TCP probe needs a port."""
+    """A probe says what it asks: a path, a TCP port or a command; a path needs a port."""
     for name, service in app["services"].items():
         for kind, probe in service["probes"].items():
-            if not probe.get("exec") and not (probe.get("port") or probe.get("tcp")):
+            where = f"services.{name}.probes.{kind}"
+            if any(probe.get(way) for way in ("exec", "tcp")):
+                continue
+            if not probe.get("path") and not probe.get("port"):
+                yield Finding(
+                    "probes.no_target",
+                    where,
+                    "The probe says how often, but not what it asks.",
+                    "set path, tcp or exec in the probe, or health in the service",
+                )
+            elif not probe.get("port"):
                 yield Finding(
                     "probes.no_port",
-                    f"services.{name}.probes.{kind}.port",
+                    f"{where}.port",
                     "The probe has no port, and the service has none either.",
                     "set port in the probe, or exec",
                 )
