@@ -163,14 +163,19 @@ def missing_key(app: Mapping[str, Any]) -> Iterator[Finding]:
                     key,
                 )
             secret = app["secrets"].get(value.get("secret", ""))
-            if secret and secret["keys"] and key not in secret["keys"] and not value.get("optional"):
+            if secret and _lacks(secret, key) and not value.get("optional"):
                 yield Finding(
                     "secrets.missing_key",
                     f"{path}.env.{variable}",
-                    f"Secret {value['secret']} has no such key (it has: {', '.join(secret['keys'])}).",
+                    f"Secret {value['secret']} has no such key (it has: {', '.join(secret['keys']) or 'none'}).",
                     f"add the key to secrets.{value['secret']}",
                     key,
                 )
+
+
+def _lacks(secret: Mapping[str, Any], key: str) -> bool:
+    """Whether the key is known not to be there: only of a static Secret does an empty list say so."""
+    return key not in secret["keys"] and bool(secret["keys"] or secret["provider"] == "static")
 
 
 def unknown_mode(app: Mapping[str, Any]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import images, quantity
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.merge import deep_merge
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.merge import deep_merge, merge_all
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.exposure import interval_hours
 
 
@@ -18,6 +18,15 @@ def test_merge_lays_over_removes_and_leaves_its_inputs_alone() -> None:
         "f": {},
     }
     assert base == {"a": {"b": 1, "c": [1]}, "d": 2}
+
+
+def test_a_null_removes_only_in_an_overlay() -> None:
+    base = {"services": {"web": None}, "modes": {"small": {"services": {"api": None}}}}
+    assert merge_all(base) == base
+    assert merge_all(base, [{"services": {"web": {"port": 1, "health": None}}}])["services"] == {
+        "web": {"port": 1}
+    }
+    assert merge_all(base, [{"services": {"web": None}}])["services"] == {}
 
 
 @pytest.mark.parametrize(
