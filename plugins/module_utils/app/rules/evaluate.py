@@ -11,6 +11,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules import (
     capacity,
     exposure,
     images,
+    labels,
     pods,
     references,
     scaling,
@@ -19,7 +20,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules import (
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import SEVERITIES, Finding, waive
 
-MODULES = (references, scaling, storage, images, secrets, pods, exposure, capacity)
+MODULES = (references, scaling, storage, images, secrets, pods, labels, exposure, capacity)
 RULES = tuple(rule for module in MODULES for rule in module.RULES)
 # Rules that need the cluster; their ids may stand in a waiver as well.
 LIVE = (
@@ -51,6 +52,9 @@ KNOWN = frozenset(
         "ingress.headers_class",
         "ingress.unknown_port",
         "ingress.unknown_service",
+        "labels.reserved",
+        "labels.selector",
+        "labels.selector_shared",
         "mode.unknown",
         "names.clash",
         "off_hours.delivery",

@@ -236,14 +236,6 @@ def external_host(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-def name_clash(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """A service and a data service of one name would fight over their Service."""
-    for name in sorted(set(app["services"]) & set(app["data_services"])):
-        yield Finding(
-            "names.clash", f"services.{name}", "A data service has the same name.", "rename one", name
-        )
-
-
 RULES = (
     routes,
     tls,
@@ -252,5 +244,4 @@ RULES = (
     rpo,
     owner_of_objects,
     external_host,
-    name_clash,
 )
