@@ -141,8 +141,13 @@ def _pdb(app: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
         return {"min_available": 1} if given else {}
     if not given.get("enabled", True):
         return {}
-    kept = {key: value for key, value in given.items() if key != "enabled"}
+    kept = {key: _amount(value) for key, value in given.items() if key != "enabled"}
     return kept or {"min_available": 1}
+
+
+def _amount(value: Any) -> Any:
+    """A number in quotes is a number: the API takes text only for a share."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
 def _autoscaling(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +164,7 @@ def _strategy(raw: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, A
     """Rolling with surge 1 by default; Recreate where one replica holds a ReadWriteOnce claim of its own."""
     given = raw.get("strategy")
     if isinstance(given, Mapping):
-        return {"type": "RollingUpdate", **ROLLING, **given}
+        return {"type": "RollingUpdate", **ROLLING, **{key: _amount(value) for key, value in given.items()}}
     if given:
         return {"type": "Recreate"} if given == "recreate" else {"type": "RollingUpdate", **ROLLING}
     locks = any(

@@ -92,6 +92,7 @@ KNOWN = frozenset(
         "storage.rwo_replicas",
         "storage.rwx_class",
         "storage.unknown_claim",
+        "strategy.stands_still",
         "tls.class",
         "tls.no_issuer",
         "tls.no_secret",
