@@ -15,12 +15,13 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules import (
     pods,
     references,
     scaling,
+    schedules,
     secrets,
     storage,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import SEVERITIES, Finding, waive
 
-MODULES = (references, scaling, storage, images, secrets, pods, labels, exposure, capacity)
+MODULES = (references, scaling, storage, images, secrets, pods, labels, exposure, schedules, capacity)
 RULES = tuple(rule for module in MODULES for rule in module.RULES)
 # Rules that need the cluster; their ids may stand in a waiver as well.
 LIVE = (
@@ -78,6 +79,7 @@ KNOWN = frozenset(
         "scaling.hpa_replicas",
         "scaling.hpa_requests",
         "scaling.shared_state",
+        "schedule.value",
         "secrets.literal",
         "secrets.missing_key",
         "secrets.missing_value",

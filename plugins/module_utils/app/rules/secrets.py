@@ -49,6 +49,14 @@ def literal_credentials(app: Mapping[str, Any]) -> Iterator[Finding]:
                 yield _found(f"data_services.{name}.{field}", "{secret: NAME, key: KEY}")
 
 
+def secrets_in_objects(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """A Secret among the objects of one's own is shown wherever objects are: in differences, files and results."""
+    for number, obj in enumerate(app.get("extra_objects") or []):
+        for field in ("data", "stringData"):
+            if obj["kind"] == "Secret" and obj.get(field):
+                yield _found(f"extra_objects[{number}].{field}", f"it as secrets.{obj['metadata']['name']}")
+
+
 def _found(path: str, fix: str) -> Finding:
     return Finding(
         "secrets.literal",
@@ -115,4 +123,4 @@ def provider_fields(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-RULES = (literal_credentials, missing_values, external_store, provider_fields)
+RULES = (literal_credentials, secrets_in_objects, missing_values, external_store, provider_fields)

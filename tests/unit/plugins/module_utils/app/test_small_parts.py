@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app import images, quantity
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.merge import deep_merge, merge_all
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.exposure import interval_hours
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.schedules import interval_hours, problem
 
 
 def test_merge_lays_over_removes_and_leaves_its_inputs_alone() -> None:
@@ -68,9 +68,35 @@ def test_image(image: str, full: str, policy: str) -> None:
 @pytest.mark.parametrize(
     ("schedule", "hours"),
     [
-        ("0 2 * * *", 24), ("0 * * * *", 1), ("*/15 * * * *", 0.25), ("0 */6 * * *", 6), ("0 1,13 * * *", 12), ("@hourly", 1),
+        ("0 2 * * *", 24), ("0 * * * *", 1), ("*/15 * * * *", 0.25), ("0 */6 * * *", 6), ("0 1,13 * * *", 12), ("@hourly", 1), ("0,30 * * * *", 0.5), ("7 * * * *", 1), ("10-50/20 * * * *", 1 / 3),
         ("0 2 * * 0", 168), ("0 8-18 * * *", 14),
     ],
 )  # fmt: skip
 def test_gap_between_runs(schedule: str, hours: float) -> None:
     assert interval_hours(schedule) == hours
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "61 25 * * *",
+        "0 24 * * *",
+        "0 0 0 * *",
+        "0 0 * 13 *",
+        "0 0 * * 7",
+        "0 5-2 * * *",
+        "*/0 * * * *",
+        "a * * * *",
+        "@dayly",
+    ],
+)
+def test_a_schedule_that_no_clock_knows(schedule: str) -> None:
+    assert problem(schedule, 6)
+
+
+@pytest.mark.parametrize(
+    "schedule", ["0 2 * * *", "*/5 0-6/2 1,15 jan-mar MON-FRI", "59 23 31 12 6", "@weekly", "0 0 ? * 1"]
+)
+def test_a_schedule_that_a_clock_knows(schedule: str) -> None:
+    assert problem(schedule, 6) == ""
+    assert problem("0 0 * * 7") == ""
