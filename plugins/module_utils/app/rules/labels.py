@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.build.network imp
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
 
 _OWN = ("app", *(f"app.kubernetes.io/{word}" for word in ("name", "component", "part-of", "managed-by")))
+_VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
+_KEY = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
+_KEY_FIX = "write letters, digits, dash, dot and underscore, such as team or example.net/team"
 _CHANGES = "app.kubernetes.io/version"
 
 
@@ -85,4 +89,34 @@ def _clash(path: str, message: str, name: str) -> Finding:
     )
 
 
-RULES = (reserved, selectors, name_clash)
+def values(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Texts that become labels have a label's form."""
+    texts = {"version": app.get("version"), "name": app["name"]}
+    for section in ("labels", "namespace_labels"):
+        for key, value in (app.get(section) or {}).items():
+            texts[f"{section}.{key}"] = value
+            if not _KEY.match(key):
+                yield Finding("labels.key", f"{section}.{key}", "It is no label's name.", _KEY_FIX, key)
+    for section in ("services", "data_services", "jobs", "cronjobs"):
+        texts.update({f"{section}.{name}.component": e["component"] for name, e in app[section].items()})
+    for path, text in texts.items():
+        if text is not None and not (len(text) <= 63 and _VALUE.match(text)):
+            legal = re.sub("[^A-Za-z0-9_.-]+", "-", text)[:63].strip("-_.")
+            message = "It becomes a label: letters, digits, dash, dot and underscore, 63 at most."
+            yield Finding("labels.value", path, message, f"write {legal}", text)
+
+
+def dns_names(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Namespaces, Services and containers have names without a dot; a Service's begins with a letter."""
+    given = [("namespace", app["namespace"])]
+    for section in ("services", "data_services", "jobs", "cronjobs"):
+        given += [(f"{section}.{name}", name) for name in app[section]]
+    for path, name in given:
+        begins = path.startswith(("services.", "data_services.")) and name[:1].isdigit()
+        if "." in name or begins:
+            what = "It begins with a digit." if begins else "Its name has a dot."
+            fix = f"write {'a letter first' if begins else name.replace('.', '-')}"
+            yield Finding("names.form", path, f"{what} Kubernetes does not take that here.", fix, name)
+
+
+RULES = (reserved, selectors, name_clash, values, dns_names)

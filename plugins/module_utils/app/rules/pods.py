@@ -53,6 +53,21 @@ def probe_port(app: Mapping[str, Any]) -> Iterator[Finding]:
                 )
 
 
+def probe_successes(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Only a readiness probe may ask for several successes."""
+    for section in ("services", "data_services"):
+        for name, service in app[section].items():
+            for kind, probe in (service.get("probes") or {}).items():
+                if kind != "readiness" and isinstance(probe, Mapping) and probe.get("successes", 1) != 1:
+                    yield Finding(
+                        "probes.successes",
+                        f"{section}.{name}.probes.{kind}.successes",
+                        f"A {kind} probe counts after one success.",
+                        "remove it, or set it for readiness",
+                        probe["successes"],
+                    )
+
+
 def probe_budget(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A start that may take longer than the rollout is declared failed while it is still healthy."""
     for name, service in app["services"].items():
@@ -197,5 +212,5 @@ def sticky(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 RULES = (
-    probes_present, probe_port, probe_budget, limits_present, root_containers, duplicate_node_ports, required_env, sticky,
+    probes_present, probe_port, probe_successes, probe_budget, limits_present, root_containers, duplicate_node_ports, required_env, sticky,
 )  # fmt: skip

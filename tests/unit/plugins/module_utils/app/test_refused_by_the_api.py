@@ -31,6 +31,38 @@ def web_pod(values: Any) -> dict[str, Any]:
     return spec
 
 
+@pytest.mark.parametrize(
+    ("values", "rule", "path"),
+    [
+        ("version: 1.2.0+build.5", "labels.value", "version"),
+        ("labels: {team: Team A}", "labels.value", "labels.team"),
+        ("labels: {my team: a}", "labels.key", "labels.my team"),
+        ("namespace_labels: {team: -a}", "labels.value", "namespace_labels.team"),
+        ("services: {web: {component: front end}}", "labels.value", "services.web.component"),
+        ("services: {web: {probes: {liveness: {successes: 2}}}}", "probes.successes", "services.web.probes.liveness.successes"),
+        ("namespace: shop.test", "names.form", "namespace"),
+        ("name: shop.test", "names.form", "namespace"),
+        ("services: {1web: {port: 1, image: 'x/a:1', no_probes: it has none, resources: &r {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 1, memory: 1Gi}}}}", "names.form", "services.1web"),
+        ("services: {web.a: {port: 1, image: 'x/a:1', no_probes: it has none, resources: &r {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 1, memory: 1Gi}}}}", "names.form", "services.web.a"),
+    ],
+)  # fmt: skip
+def test_what_the_api_does_not_take(values: str, rule: str, path: str) -> None:
+    assert found(values) == [(rule, path)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "version: 1.2.0-rc.1",
+        "labels: {team: '', example.net/team: Team_A.1}",
+        "services: {web: {probes: {readiness: {successes: 2}, liveness: {successes: 1}}}}",
+        "{name: shop.test, namespace: shop}",
+    ],
+)
+def test_what_the_api_takes(values: str) -> None:
+    assert found(values) == []
+
+
 def test_an_object_of_ones_own_is_an_object() -> None:
     assert found({"extra_objects": [{"metadata": {}}]}) == [
         ("schema.required", "extra_objects[0].apiVersion"),
