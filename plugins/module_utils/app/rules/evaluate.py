@@ -13,15 +13,30 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules import (
     images,
     labels,
     pods,
+    ports,
     references,
     scaling,
     schedules,
     secrets,
+    security,
     storage,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import SEVERITIES, Finding, waive
 
-MODULES = (references, scaling, storage, images, secrets, pods, labels, exposure, schedules, capacity)
+MODULES = (
+    references,
+    scaling,
+    storage,
+    images,
+    secrets,
+    pods,
+    security,
+    ports,
+    labels,
+    exposure,
+    schedules,
+    capacity,
+)
 RULES = tuple(rule for module in MODULES for rule in module.RULES)
 # Rules that need the cluster; their ids may stand in a waiver as well.
 LIVE = (
@@ -58,6 +73,7 @@ KNOWN = frozenset(
         "labels.selector",
         "labels.selector_shared",
         "labels.value",
+        "jobs.unknown_service",
         "mode.unknown",
         "names.clash",
         "names.form",
@@ -69,6 +85,7 @@ KNOWN = frozenset(
         "ports.duplicate",
         "ports.node_port_range",
         "ports.node_port_taken",
+        "ports.node_port_unused",
         "probes.budget",
         "probes.missing",
         "probes.no_port",
@@ -76,6 +93,7 @@ KNOWN = frozenset(
         "probes.successes",
         "profile.single_autoscaling",
         "profile.single_replicas",
+        "resources.memory_unit",
         "resources.missing",
         "resources.request_above_limit",
         "scaling.duplicate_work",
@@ -90,7 +108,9 @@ KNOWN = frozenset(
         "secrets.no_store",
         "secrets.provider_fields",
         "secrets.unknown",
+        "security.pod_security",
         "security.root",
+        "security.user_zero",
         "split.unknown",
         "spread.strands_pods",
         "storage.data_without_size",

@@ -14,7 +14,7 @@ _PRODUCTION = ("prod", "production", "live")
 
 def routes(app: Mapping[str, Any]) -> Iterator[Finding]:
     """Every route leads to a port of a service, and no two hosts claim the same path."""
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str, str], str] = {}
     for number, host in enumerate(app["ingress"].get("hosts", [])):
         for index, path in enumerate(host["paths"]):
             where = f"ingress.hosts[{number}].paths[{index}]"
@@ -37,14 +37,14 @@ def routes(app: Mapping[str, Any]) -> Iterator[Finding]:
                     f"one of: {ports}",
                     path["port"],
                 )
-            key = (host["host"], path.get("path", "/"))
+            key = (host["host"], path.get("path", "/"), path.get("type", "Prefix"))
             if key in seen:
                 yield Finding(
                     "ingress.duplicate",
                     where,
                     f"{seen[key]} has this host and path already.",
                     "remove one",
-                    "".join(key),
+                    "".join(key[:2]),
                 )
             seen.setdefault(key, where)
 

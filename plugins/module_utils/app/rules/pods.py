@@ -13,6 +13,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model impor
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import owners
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.values_text import as_text
 
+LEAST_MEMORY = 1024 * 1024
+
 
 def probes_present(app: Mapping[str, Any]) -> Iterator[Finding]:
     """Liveness and readiness for every service."""
@@ -104,6 +106,7 @@ def limits_present(app: Mapping[str, Any]) -> Iterator[Finding]:
                 "set requests and limits for cpu and memory",
                 source="SN-22",
             )
+        yield from _bytes(path, owner["resources"])
         for kind in ("cpu", "memory"):
             request = parse((owner["resources"].get("requests") or {}).get(kind, "0"))
             limit = parse((owner["resources"].get("limits") or {}).get(kind, "0"))
@@ -118,49 +121,19 @@ def limits_present(app: Mapping[str, Any]) -> Iterator[Finding]:
                 )
 
 
-def root_containers(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """Root inside a container is an exception that someone answers for."""
-    for path, owner in owners(app):
-        if owner["security"].get("run_as_root") or owner["security"].get("privileged"):
+def _bytes(path: str, resources: Mapping[str, Any]) -> Iterator[Finding]:
+    """Memory without a unit is bytes, and `m` is a thousandth of one: a container of 64 bytes never starts."""
+    for part in ("requests", "limits"):
+        given = (resources.get(part) or {}).get("memory")
+        size = parse(given) if given is not None else None
+        if size is not None and 0 < size < LEAST_MEMORY:
             yield Finding(
-                "security.root",
-                f"{path}.security",
-                "The container runs as root.",
-                "use an image that does not need it, or add a waiver with reason and owner",
-                "privileged" if owner["security"].get("privileged") else "run_as_root",
-                source="SS-28",
+                "resources.memory_unit",
+                f"{path}.resources.{part}.memory",
+                "That is less than 1 Mi: a number alone counts bytes, and m is a thousandth.",
+                f"write {str(given).rstrip('mk')}Mi",
+                given,
             )
-
-
-def duplicate_node_ports(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """Two services on one port of the node, or one service with a port twice."""
-    seen: dict[int, str] = {}
-    for name, service in app["services"].items():
-        numbers = [port["port"] for port in service["ports"]]
-        for number in sorted({n for n in numbers if numbers.count(n) > 1}):
-            yield Finding(
-                "ports.duplicate", f"services.{name}.ports", "The port occurs twice.", "remove one", number
-            )
-        for port in service["ports"]:
-            node_port = port.get("node_port")
-            if node_port and node_port in seen:
-                yield Finding(
-                    "ports.node_port_taken",
-                    f"services.{name}.node_port",
-                    f"Service {seen[node_port]} has it already.",
-                    "give each its own port between 30000 and 32767",
-                    node_port,
-                )
-            elif node_port and not 30000 <= node_port <= 32767:
-                yield Finding(
-                    "ports.node_port_range",
-                    f"services.{name}.node_port",
-                    "Kubernetes gives out 30000 to 32767.",
-                    "take one of those",
-                    node_port,
-                )
-            if node_port:
-                seen[node_port] = name
 
 
 def required_env(app: Mapping[str, Any]) -> Iterator[Finding]:
@@ -212,5 +185,5 @@ def sticky(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 RULES = (
-    probes_present, probe_port, probe_successes, probe_budget, limits_present, root_containers, duplicate_node_ports, required_env, sticky,
+    probes_present, probe_port, probe_successes, probe_budget, limits_present, required_env, sticky,
 )  # fmt: skip

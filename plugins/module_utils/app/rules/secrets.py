@@ -12,8 +12,12 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model impor
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import owners
 
 _CREDENTIAL = re.compile(
-    r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL)S?$", re.IGNORECASE
+    r"(PASSWORD|PASSWD|(^|_)PASS|_PWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL)S?$",
+    re.IGNORECASE,
 )
+# MAX_TOKENS: 4096 counts tokens, ALLOW_EMPTY_PASSWORD: "yes" is a switch.
+_COUNT = re.compile(r"TOKENS$", re.IGNORECASE)
+_SWITCH = re.compile(r"^(true|false|yes|no|on|off)$", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 _PLACEHOLDER = re.compile(r"^(changeme|change-me|change_me|todo|xxx+|replace.?me|<.*>)$", re.IGNORECASE)
 
@@ -27,7 +31,8 @@ def _literal_credential(name: str, value: Any) -> bool:
         bool(_CREDENTIAL.search(name))
         and bool(text)
         and not text.startswith("$(")
-        and not isinstance(value, bool)
+        and not _SWITCH.match(text)
+        and not (_COUNT.search(name) and text.isdigit())
     )
 
 
