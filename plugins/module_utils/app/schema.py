@@ -9,12 +9,12 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.schema_words import (
-    SHOWN_TYPES,
     choice,
     fix_form,
     fix_pattern,
     fix_range,
     fix_type,
+    in_words,
     shown,
 )
 
@@ -82,7 +82,7 @@ def _finding(error: Any) -> Finding:
     value, like = shown(error)
     if kind == "type":
         types = wanted if isinstance(wanted, list) else [wanted]
-        words = " or ".join(SHOWN_TYPES[name] for name in types)
+        words = in_words(types)
         return Finding("schema.type", path, f"It has to be {words}{like}.", fix_type(error, types), value)
     if kind == "enum":
         fix = choice(str(error.instance), [str(entry) for entry in wanted])
@@ -93,7 +93,7 @@ def _finding(error: Any) -> Finding:
     if kind == "pattern":
         message = f"It does not have the right form ({wanted})."
         return Finding("schema.format", path, message, fix_pattern(error), value)
-    message = f"It does not have one of the possible forms{like}."
+    message = f"It does not have one of the possible forms{like.replace(', not', ', and is')}."
     return Finding("schema.form", path, message, fix_form(error), value)
 
 

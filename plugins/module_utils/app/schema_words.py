@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import HIDDEN
 
-SHOWN_TYPES = {
+_SHOWN_TYPES = {
     "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number",
     "boolean": "true or false", "null": "nothing",
 }  # fmt: skip
@@ -53,8 +53,12 @@ def fix_type(error: Any, types: Sequence[str]) -> str:
         return "take the quotes away" if private(error) else f"take the quotes away: {value.strip().lower()}"
     if "array" in types and isinstance(value, str):
         return "write a list, in brackets" if private(error) else f"write a list: [{value}]"
-    words = " or ".join(SHOWN_TYPES[name] for name in types)
-    return f"write {words}{_such_as(error)}"
+    return f"write {in_words(types)}{_such_as(error)}"
+
+
+def in_words(types: Sequence[str]) -> str:
+    """The types as people call them; that nothing is allowed too is no advice."""
+    return " or ".join(_SHOWN_TYPES[name] for name in types if name != "null" or len(types) == 1)
 
 
 def _plain(value: Any) -> str:
@@ -128,4 +132,5 @@ def fix_form(error: Any) -> str:
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     if schema.get("examples"):
         return f"write it like {' or '.join(_yaml(example) for example in schema['examples'])}"
-    return f"write {schema['description']}" if schema.get("description") else "see docs/values.md"
+    text = str(schema.get("description", ""))
+    return f"write {text[0].lower()}{text[1:]}" if text else "see docs/values.md"

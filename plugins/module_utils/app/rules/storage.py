@@ -11,7 +11,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model impor
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.scaling import highest
 
 FOUR_WAYS = (
-    "one of: access: ReadWriteMany on a class that offers it; existing_claim: a shared claim; "
+    "one of: access: ReadWriteMany and rwx_capable: true on a class that offers it; existing_claim: a shared claim; "
     "empty_dir: true (each pod its own); enabled: false. On one node also single_node_shared: true"
 )
 

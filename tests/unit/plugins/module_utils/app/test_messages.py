@@ -38,6 +38,8 @@ def said(values: str) -> list[str]:
         ("cronjobs: {c: {schedule: daily}}", "cronjobs.c.schedule: write it like 0 2 * * *"),
         ("services: {web: {health: health}}", "services.web.health: begin it with a slash"),
         ("services: {web: {port: 0}}", "services.web.port: write at least 1"),
+        ("services: {web: {secrets: {A: b}}}", "services.web.secrets: write one name or a list of names"),
+        ("secrets: {keys: {values: {A: [b]}}}", "secrets.keys.values.A: write text or a number or true or false"),
         ("services: {web: {strategy: Recreate}}", "services.web.strategy: write rolling (surge 1, unavailable 0), recreate, or the numbers"),
     ],
 )  # fmt: skip
