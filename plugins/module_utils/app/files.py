@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.render import Rendered, Step
 
+SECRET_FIELDS = ("data", "stringData")
 PLACEHOLDER = "<set by the operator>"
 _GROUP_OF_KIND = {
     "Namespace": "namespace",
@@ -68,8 +69,11 @@ def _group(app: Mapping[str, Any], step: Step) -> str:
 def _template(manifest: dict[str, Any], app: Mapping[str, Any]) -> dict[str, Any]:
     if manifest["kind"] != "Secret":
         return manifest
-    keys = app["secrets"].get(manifest["metadata"]["name"], {"keys": []})["keys"]
-    return {**manifest, "stringData": dict.fromkeys(keys, PLACEHOLDER)}
+    keys = set(app["secrets"].get(manifest["metadata"]["name"], {"keys": []})["keys"])
+    kept = {field: value for field, value in manifest.items() if field not in SECRET_FIELDS}
+    for field in SECRET_FIELDS:
+        keys.update(manifest.get(field) or {})
+    return {**kept, "stringData": dict.fromkeys(sorted(keys), PLACEHOLDER)}
 
 
 def _dump(documents: list[dict[str, Any]]) -> str:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.service import container_fields
 
@@ -15,20 +15,23 @@ DEADLINE = 900
 def normalize_jobs(app: Mapping[str, Any], raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(jobs, cronjobs); a migration is a job that runs before the services unless it says `when: post`."""
     jobs = {}
-    for name, given in (raw.get("migrations") or {}).items():
+    for name, given in _enabled(raw.get("migrations")):
         jobs[name] = _job(app, name, {"migration": True, **given})
-    for name, given in (raw.get("jobs") or {}).items():
+    for name, given in _enabled(raw.get("jobs")):
         jobs[name] = _job(app, name, given)
     cronjobs = {}
-    for name, given in (raw.get("cronjobs") or {}).items():
-        if given.get("enabled", True):
-            cron = _job(app, name, given)
-            cron.setdefault("time_zone", "Etc/UTC")
-            cron.setdefault("concurrency", "Forbid")
-            cron.setdefault("keep_failed", 3)
-            cron.setdefault("keep_successful", 3)
-            cronjobs[name] = cron
-    return {name: job for name, job in jobs.items() if job.get("enabled", True)}, cronjobs
+    for name, given in _enabled(raw.get("cronjobs")):
+        cron = _job(app, name, given)
+        cron.setdefault("time_zone", "Etc/UTC")
+        cron.setdefault("concurrency", "Forbid")
+        cron.setdefault("keep_failed", 3)
+        cron.setdefault("keep_successful", 3)
+        cronjobs[name] = cron
+    return jobs, cronjobs
+
+
+def _enabled(entries: Optional[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(name, given) for name, given in (entries or {}).items() if given.get("enabled", True)]
 
 
 def _job(app: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:

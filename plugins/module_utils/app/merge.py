@@ -12,10 +12,10 @@ from typing import Any
 def deep_merge(base: Any, overlay: Any) -> Any:
     """Lay overlay over base: mappings merge key by key, everything else replaces, null removes the key.
 
-    Neither input is changed.
+    Neither input is changed, and a null of the base stays: there it is a value that somebody forgot, not a removal.
     """
     if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
-        return copy.deepcopy(overlay)
+        return without_nulls(overlay)
     merged = {key: copy.deepcopy(value) for key, value in base.items()}
     for key, value in overlay.items():
         if value is None:
@@ -34,9 +34,16 @@ def without_nulls(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
+def _apart(value: Any) -> Any:
+    """A copy in which nothing stands twice: what a YAML anchor shared would be written as an anchor again."""
+    if isinstance(value, Mapping):
+        return {key: _apart(item) for key, item in value.items()}
+    return copy.deepcopy(value)
+
+
 def merge_all(values: Mapping[str, Any], overlays: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """values with every overlay laid over it, in order."""
-    merged: dict[str, Any] = without_nulls(values)
+    merged: dict[str, Any] = _apart(values)
     for overlay in overlays:
         merged = deep_merge(merged, overlay or {})
     return merged

@@ -19,12 +19,12 @@ SECRET_ROUNDS = 20_000
 def labels(app: Mapping[str, Any], name: str, component: str) -> dict[str, str]:
     """The labels of an object. Both spellings are there: short `app` and the recommended ones."""
     found = {
+        **app.get("labels", {}),  # below our own: selectors, policies and pruning go by those
         "app": name,
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/component": component,
         PART_OF: app["name"],
         MANAGED_BY: MANAGER,
-        **app.get("labels", {}),
     }
     if app.get("version"):
         found["app.kubernetes.io/version"] = str(app["version"])
@@ -33,9 +33,18 @@ def labels(app: Mapping[str, Any], name: str, component: str) -> dict[str, str]:
 
 def selector(app: Mapping[str, Any], name: str) -> dict[str, str]:
     """What a workload selects its pods by; immutable once deployed, so the inventory chooses (`selector_labels`)."""
-    known = labels(app, name, name)
+    known = labels(app, name, _component(app, name))
     wanted = app.get("selector_labels") or ["app", PART_OF]
     return {label: known[label] for label in sorted(wanted)}
+
+
+def _component(app: Mapping[str, Any], name: str) -> str:
+    """The component of a workload's pods, which may be a selector label."""
+    for section in ("services", "data_services"):
+        if name in app[section]:
+            return str(app[section][name].get("component", name))
+    owner = app["data_services"].get(name.removesuffix("-replica"), {})
+    return "sentinel" if name.endswith("-sentinel") else str(owner.get("component", name))
 
 
 def canonical(value: Any) -> str:

@@ -42,9 +42,7 @@ def check(
     """(normalized application, every finding). The application is empty when the values do not fit the schema."""
     overlays = list(overlays)
     if not isinstance(values, Mapping):
-        return {}, [
-            Finding("schema.type", "app_values", "It has to be a mapping.", "see docs/values.md", values)
-        ]
+        return {}, [Finding("schema.type", "app_values", "It has to be a mapping.", "see docs/values.md")]
     raw = merged(values, overlays)
     findings = schema.check(raw, load_schema())
     if findings:

@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
-
-_SHOWN_TYPES = {
-    "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number",
-    "boolean": "true or false", "null": "nothing",
-}  # fmt: skip
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.schema_words import (
+    choice,
+    fix_form,
+    fix_pattern,
+    fix_range,
+    fix_type,
+    in_words,
+    shown,
+)
 
 
 def check(values: Any, schema: Mapping[str, Any]) -> list[Finding]:
@@ -55,54 +58,43 @@ def _explain(error: Any) -> Iterator[Finding]:
             for inner in best:
                 yield from _explain(inner)
             return
-    yield _finding(error)
+    yield from _findings(error)
+
+
+def _findings(error: Any) -> Iterator[Finding]:
+    """One per key that is unknown or missing, else one."""
+    path, value = _path(error.absolute_path), error.instance
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        for key in [str(key) for key in value if key not in known]:
+            message = "There is no such key here."
+            yield Finding("schema.unknown_key", _join(path, key), message, choice(key, known))
+    elif error.validator == "required":
+        # The library reports each missing key on its own, and always with the whole list.
+        for key in [key for key in error.validator_value if key not in value]:
+            yield Finding("schema.required", _join(path, key), "It is required.", f"add {key}")
+    else:
+        yield _finding(error)
 
 
 def _finding(error: Any) -> Finding:
-    path = _path(error.absolute_path)
-    kind, wanted, value = error.validator, error.validator_value, error.instance
-    description = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
-    if kind == "additionalProperties":
-        known = sorted(error.schema.get("properties", {}))
-        extra = [key for key in value if key not in known]
-        close = difflib.get_close_matches(str(extra[0]), known, 1, 0.6)
-        fix = f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}"
-        return Finding("schema.unknown_key", _join(path, str(extra[0])), "There is no such key here.", fix)
-    if kind == "required":
-        missing = [key for key in wanted if key not in value]
-        return Finding("schema.required", _join(path, missing[0]), "It is required.", f"add {missing[0]}")
+    path, kind, wanted = _path(error.absolute_path), error.validator, error.validator_value
+    value, like = shown(error)
     if kind == "type":
         types = wanted if isinstance(wanted, list) else [wanted]
-        shown = " or ".join(_SHOWN_TYPES[name] for name in types)
-        return Finding("schema.type", path, f"It has to be {shown}.", description or f"write {shown}", value)
+        words = in_words(types)
+        return Finding("schema.type", path, f"It has to be {words}{like}.", fix_type(error, types), value)
     if kind == "enum":
-        texts = [str(entry) for entry in wanted]
-        close = difflib.get_close_matches(str(value), texts, 1, 0.6)
-        fix = f"did you mean {close[0]}?" if close else f"one of: {', '.join(texts)}"
-        return Finding("schema.choice", path, "It is not one of the choices.", fix, value)
+        fix = choice(str(error.instance), [str(entry) for entry in wanted])
+        return Finding("schema.choice", path, f"It is not one of the choices{like}.", fix, value)
     if kind in ("minimum", "maximum", "exclusiveMinimum", "minItems", "minLength", "maxLength"):
-        return Finding(
-            "schema.range",
-            path,
-            f"It is outside of what is allowed ({kind} {wanted}).",
-            description or "change it",
-            value,
-        )
+        message = f"It is outside of what is allowed ({kind} {wanted})."
+        return Finding("schema.range", path, message, fix_range(kind, wanted), value)
     if kind == "pattern":
-        return Finding(
-            "schema.format",
-            path,
-            f"It does not have the right form ({wanted}).",
-            description or "rewrite it",
-            value,
-        )
-    return Finding(
-        "schema.form",
-        path or "(values)",
-        "It does not have one of the possible forms.",
-        description or "see docs/values.md",
-        value,
-    )
+        message = f"It does not have the right form ({wanted})."
+        return Finding("schema.format", path, message, fix_pattern(error), value)
+    message = f"It does not have one of the possible forms{like.replace(', not', ', and is')}."
+    return Finding("schema.form", path, message, fix_form(error), value)
 
 
 def _path(parts: Any) -> str:

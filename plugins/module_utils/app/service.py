@@ -13,6 +13,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.probes import nor
 ROLLING = {"max_surge": 1, "max_unavailable": 0}
 ROLLOUT_SECONDS = 600
 HA_REPLICAS = 2
+ONE_NODE = ("ReadWriteOnce", "ReadWriteOncePod")
 
 
 def normalize_service(app: Mapping[str, Any], name: str, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def normalize_ports(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "protocol": "TCP",
                 "target_port": port["port"],
                 **port,
-                "name": port.get("name", f"p{port['port']}"),
+                "name": port.get("name") or _port_name(raw["ports"], port),
             }
             for port in raw["ports"]
         ]
@@ -80,6 +81,13 @@ def normalize_ports(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
             port["node_port"] = raw["node_port"]
         return [port]
     return []
+
+
+def _port_name(ports: list[Mapping[str, Any]], port: Mapping[str, Any]) -> str:
+    """p53, and p53-udp where 53 is there for both protocols: the API refuses two ports of one name."""
+    both = len({other.get("protocol", "TCP") for other in ports if other["port"] == port["port"]}) > 1
+    udp = both and port.get("protocol") == "UDP"
+    return f"p{port['port']}-udp" if udp else f"p{port['port']}"
 
 
 def normalize_volumes(
@@ -103,7 +111,7 @@ def normalize_volumes(
             )
             volume.update(own=False, access=shared.get("access", "ReadWriteOnce"), shared=volume["claim"])
             volume.setdefault("single_node_shared", shared.get("single_node_shared", False))
-        elif volume.get("size"):
+        elif volume.get("size") and not volume.get("empty_dir"):
             volume.setdefault("access", "ReadWriteOnce")
             volume.update(kind="claim", own=True, claim_name=volume.get("claim_name") or f"{owner}-{name}")
         else:
@@ -141,8 +149,13 @@ def _pdb(app: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
         return {"min_available": 1} if given else {}
     if not given.get("enabled", True):
         return {}
-    kept = {key: value for key, value in given.items() if key != "enabled"}
+    kept = {key: _amount(value) for key, value in given.items() if key != "enabled"}
     return kept or {"min_available": 1}
+
+
+def _amount(value: Any) -> Any:
+    """A number in quotes is a number: the API takes text only for a share."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
 def _autoscaling(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,12 +172,10 @@ def _strategy(raw: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, A
     """Rolling with surge 1 by default; Recreate where one replica holds a ReadWriteOnce claim of its own."""
     given = raw.get("strategy")
     if isinstance(given, Mapping):
-        return {"type": "RollingUpdate", **ROLLING, **given}
+        return {"type": "RollingUpdate", **ROLLING, **{key: _amount(value) for key, value in given.items()}}
     if given:
         return {"type": "Recreate"} if given == "recreate" else {"type": "RollingUpdate", **ROLLING}
-    locks = any(
-        v["kind"] == "claim" and v.get("access") == "ReadWriteOnce" for v in service["volumes"].values()
-    )
+    locks = any(v["kind"] == "claim" and v.get("access") in ONE_NODE for v in service["volumes"].values())
     return (
         {"type": "Recreate"} if locks and service["replicas"] == 1 else {"type": "RollingUpdate", **ROLLING}
     )

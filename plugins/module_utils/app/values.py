@@ -75,7 +75,8 @@ def _config(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _secret(entry: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     secret = dict(entry)
     secret.setdefault("provider", raw.get("secret_provider", "static"))
-    secret["values"] = {str(key): as_text(value) for key, value in (entry.get("values") or {}).items()}
+    given = entry.get("values") or {}
+    secret["values"] = {str(key): "" if value is None else as_text(value) for key, value in given.items()}
     secret["generate"] = dict(entry.get("generate") or {})
     secret["data"] = dict(entry.get("data") or {})
     provided = {*secret["values"], *secret["generate"], *secret["data"]}

@@ -90,7 +90,7 @@ def _into(app: Mapping[str, Any], target: str) -> Obj:
     if peers and ports:
         rules.append({"from": peers, "ports": [_port(port) for port in ports]})
     if service and target in exposed(app):
-        by_number = {port["port"]: port for port in ports}
+        by_number = {port["port"]: port for port in ports if port["protocol"] == "TCP"}  # routes are HTTP
         via = [_port(by_number[number]) for number in sorted(exposed(app)[target]) if number in by_number]
         rules.append({"from": [_namespace(app["network_policy"]["ingress_namespace"])], "ports": via})
     if service and any(port.get("node_port") for port in ports):

@@ -44,7 +44,20 @@ def target(app: Mapping[str, Any], wait: Mapping[str, Any]) -> tuple[str, int]:
 
 def init_containers(app: Mapping[str, Any], owner: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One init container per dependency, in the order of the inventory."""
-    return [_one(app, owner, wait) for wait in owner["wait_for"]]
+    found: list[dict[str, Any]] = []
+    for number, one in enumerate(_one(app, owner, wait) for wait in owner["wait_for"]):
+        # Two ports of one service: the API refuses two containers of one name.
+        if one["name"] in [other["name"] for other in found]:
+            one["name"] = f"{one['name'][:60]}-{number}"
+        found.append(one)
+    return found
+
+
+def _filled(part: str, words: Mapping[str, str]) -> str:
+    """Only the three words: other braces belong to the command, as awk's do."""
+    for word, value in words.items():
+        part = part.replace(f"{{{word}}}", value)
+    return part
 
 
 def _one(app: Mapping[str, Any], owner: Mapping[str, Any], wait: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +65,7 @@ def _one(app: Mapping[str, Any], owner: Mapping[str, Any], wait: Mapping[str, An
     words = {"host": host, "port": str(port), "seconds": str(wait["timeout"])}
     settings = app["wait"]
     if settings["command"]:
-        command = [part.format(**words) for part in settings["command"]]
+        command = [_filled(part, words) for part in settings["command"]]
     else:
         command = ["sh", "-c", _SCRIPT, "wait-for", words["host"], words["port"], words["seconds"]]
     image = settings["image"] or owner["image"]

@@ -44,7 +44,7 @@ def pipeline(app: Mapping[str, Any]) -> dict[str, Any]:
         ("staging", "deploy-staging", _ON_MAIN),
         ("production", "deploy-prod", _ON_TAG),
     ):
-        if name in ci["environments"]:
+        if name in (ci.get("environments") or {}):
             found[f"deploy:{name}"] = _deploy(app, name, stage, when)
             found[f"monitor:{name}"] = _monitor(app, name, when)
     if ci.get("e2e"):

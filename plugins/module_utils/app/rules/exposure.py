@@ -14,7 +14,7 @@ _PRODUCTION = ("prod", "production", "live")
 
 def routes(app: Mapping[str, Any]) -> Iterator[Finding]:
     """Every route leads to a port of a service, and no two hosts claim the same path."""
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str, str], str] = {}
     for number, host in enumerate(app["ingress"].get("hosts", [])):
         for index, path in enumerate(host["paths"]):
             where = f"ingress.hosts[{number}].paths[{index}]"
@@ -37,14 +37,14 @@ def routes(app: Mapping[str, Any]) -> Iterator[Finding]:
                     f"one of: {ports}",
                     path["port"],
                 )
-            key = (host["host"], path.get("path", "/"))
+            key = (host["host"], path.get("path", "/"), path.get("type", "Prefix"))
             if key in seen:
                 yield Finding(
                     "ingress.duplicate",
                     where,
                     f"{seen[key]} has this host and path already.",
                     "remove one",
-                    "".join(key),
+                    "".join(key[:2]),
                 )
             seen.setdefault(key, where)
 
@@ -88,10 +88,15 @@ def tls(app: Mapping[str, Any]) -> Iterator[Finding]:
 def headers_class(app: Mapping[str, Any]) -> Iterator[Finding]:
     """Response headers are a Traefik middleware."""
     ingress = app["ingress"]
-    if ingress.get("response_headers") and ingress.get("class") != "traefik":
+    where = ["ingress.response_headers"] if ingress.get("response_headers") else []
+    for number, host in enumerate(ingress.get("hosts", [])):
+        for index, path in enumerate(host.get("paths", [])):
+            if path.get("response_headers"):
+                where.append(f"ingress.hosts[{number}].paths[{index}].response_headers")
+    for field in where if ingress.get("class") != "traefik" else []:
         yield Finding(
             "ingress.headers_class",
-            "ingress.response_headers",
+            field,
             f"They are rendered for Traefik, and the class is {ingress['class']}.",
             "use ingress.annotations for this class",
         )
@@ -137,66 +142,6 @@ def off_hours(app: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def rpo(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """A schedule that runs less often than data may be lost cannot keep its promise."""
-    schedules = [("backup_schedule", app.get("backup_schedule"), app.get("rpo_hours"))]
-    schedules += [
-        (f"cronjobs.{n}.schedule", c["schedule"], c.get("rpo_hours")) for n, c in app["cronjobs"].items()
-    ]
-    for path, schedule, hours in schedules:
-        if schedule and hours and interval_hours(schedule) > float(hours):
-            yield Finding(
-                "backup.rpo",
-                path,
-                f"It runs about every {interval_hours(schedule):g} h, and at most {float(hours):g} h may be lost.",
-                "run it more often, or raise rpo_hours",
-                schedule,
-                source="CF-15",
-            )
-
-
-def interval_hours(schedule: str) -> float:
-    """The longest usual gap between two runs of a cron expression, in hours; generous where it is irregular."""
-    macros = {
-        "@hourly": 1.0,
-        "@daily": 24.0,
-        "@midnight": 24.0,
-        "@weekly": 168.0,
-        "@monthly": 744.0,
-        "@yearly": 8784.0,
-    }
-    if schedule.startswith("@"):
-        return macros.get(schedule, 8784.0)
-    minute, hour, day, month, weekday = schedule.split()
-    if month != "*":
-        return 8784.0
-    if day != "*":
-        return 744.0
-    if weekday != "*":
-        return 168.0
-    if hour != "*":
-        return _gap(hour, 24)
-    return 1.0 if minute != "*" and not minute.startswith("*/") else _gap(minute, 60) / 60
-
-
-def _gap(field: str, size: int) -> float:
-    """The largest gap between the values of a cron field on its circle."""
-    values: set[int] = set()
-    for part in field.split(","):
-        span, _slash, step = part.partition("/")
-        low, _dash, high = span.partition("-")
-        if not (span == "*" or low.isdigit()):
-            return float(size)
-        first = 0 if span == "*" else int(low)
-        last = size - 1 if span == "*" or (step and not high) else int(high or low)
-        values.update(range(first, last + 1, int(step or 1)))
-    ordered = sorted(values)
-    if not ordered:
-        return float(size)
-    circle = [*ordered[1:], ordered[0] + size]
-    return float(max(after - before for before, after in zip(ordered, circle)))
-
-
 def owner_of_objects(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A chart or a Git source is named where it owns the objects."""
     for kind in ("helm", "flux"):
@@ -236,21 +181,11 @@ def external_host(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-def name_clash(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """A service and a data service of one name would fight over their Service."""
-    for name in sorted(set(app["services"]) & set(app["data_services"])):
-        yield Finding(
-            "names.clash", f"services.{name}", "A data service has the same name.", "rename one", name
-        )
-
-
 RULES = (
     routes,
     tls,
     headers_class,
     off_hours,
-    rpo,
     owner_of_objects,
     external_host,
-    name_clash,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Optional
 
 SEVERITIES = ("error", "warning", "info")
+HIDDEN = "(not shown)"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model impor
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import owners
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.values_text import as_text
 
+LEAST_MEMORY = 1024 * 1024
+
 
 def probes_present(app: Mapping[str, Any]) -> Iterator[Finding]:
     """Liveness and readiness for every service."""
@@ -31,16 +33,41 @@ def probes_present(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def probe_port(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """An HTTP or TCP probe needs a port."""
+    """A probe says what it asks: a path, a TCP port or a command; a path needs a port."""
     for name, service in app["services"].items():
         for kind, probe in service["probes"].items():
-            if not probe.get("exec") and not (probe.get("port") or probe.get("tcp")):
+            where = f"services.{name}.probes.{kind}"
+            if any(probe.get(way) for way in ("exec", "tcp")):
+                continue
+            if not probe.get("path") and not probe.get("port"):
+                yield Finding(
+                    "probes.no_target",
+                    where,
+                    "The probe says how often, but not what it asks.",
+                    "set path, tcp or exec in the probe, or health in the service",
+                )
+            elif not probe.get("port"):
                 yield Finding(
                     "probes.no_port",
-                    f"services.{name}.probes.{kind}.port",
+                    f"{where}.port",
                     "The probe has no port, and the service has none either.",
                     "set port in the probe, or exec",
                 )
+
+
+def probe_successes(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """Only a readiness probe may ask for several successes."""
+    for section in ("services", "data_services"):
+        for name, service in app[section].items():
+            for kind, probe in (service.get("probes") or {}).items():
+                if kind != "readiness" and isinstance(probe, Mapping) and probe.get("successes", 1) != 1:
+                    yield Finding(
+                        "probes.successes",
+                        f"{section}.{name}.probes.{kind}.successes",
+                        f"A {kind} probe counts after one success.",
+                        "remove it, or set it for readiness",
+                        probe["successes"],
+                    )
 
 
 def probe_budget(app: Mapping[str, Any]) -> Iterator[Finding]:
@@ -75,6 +102,7 @@ def limits_present(app: Mapping[str, Any]) -> Iterator[Finding]:
                 "set requests and limits for cpu and memory",
                 source="SN-22",
             )
+        yield from _bytes(path, owner["resources"])
         for kind in ("cpu", "memory"):
             request = parse((owner["resources"].get("requests") or {}).get(kind, "0"))
             limit = parse((owner["resources"].get("limits") or {}).get(kind, "0"))
@@ -89,49 +117,19 @@ def limits_present(app: Mapping[str, Any]) -> Iterator[Finding]:
                 )
 
 
-def root_containers(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """Root inside a container is an exception that someone answers for."""
-    for path, owner in owners(app):
-        if owner["security"].get("run_as_root") or owner["security"].get("privileged"):
+def _bytes(path: str, resources: Mapping[str, Any]) -> Iterator[Finding]:
+    """Memory without a unit is bytes, and `m` is a thousandth of one: a container of 64 bytes never starts."""
+    for part in ("requests", "limits"):
+        given = (resources.get(part) or {}).get("memory")
+        size = parse(given) if given is not None else None
+        if size is not None and 0 < size < LEAST_MEMORY:
             yield Finding(
-                "security.root",
-                f"{path}.security",
-                "The container runs as root.",
-                "use an image that does not need it, or add a waiver with reason and owner",
-                "privileged" if owner["security"].get("privileged") else "run_as_root",
-                source="SS-28",
+                "resources.memory_unit",
+                f"{path}.resources.{part}.memory",
+                "That is less than 1 Mi: a number alone counts bytes, and m is a thousandth.",
+                f"write {str(given).rstrip('mk')}Mi",
+                given,
             )
-
-
-def duplicate_node_ports(app: Mapping[str, Any]) -> Iterator[Finding]:
-    """Two services on one port of the node, or one service with a port twice."""
-    seen: dict[int, str] = {}
-    for name, service in app["services"].items():
-        numbers = [port["port"] for port in service["ports"]]
-        for number in sorted({n for n in numbers if numbers.count(n) > 1}):
-            yield Finding(
-                "ports.duplicate", f"services.{name}.ports", "The port occurs twice.", "remove one", number
-            )
-        for port in service["ports"]:
-            node_port = port.get("node_port")
-            if node_port and node_port in seen:
-                yield Finding(
-                    "ports.node_port_taken",
-                    f"services.{name}.node_port",
-                    f"Service {seen[node_port]} has it already.",
-                    "give each its own port between 30000 and 32767",
-                    node_port,
-                )
-            elif node_port and not 30000 <= node_port <= 32767:
-                yield Finding(
-                    "ports.node_port_range",
-                    f"services.{name}.node_port",
-                    "Kubernetes gives out 30000 to 32767.",
-                    "take one of those",
-                    node_port,
-                )
-            if node_port:
-                seen[node_port] = name
 
 
 def required_env(app: Mapping[str, Any]) -> Iterator[Finding]:
@@ -183,5 +181,5 @@ def sticky(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 RULES = (
-    probes_present, probe_port, probe_budget, limits_present, root_containers, duplicate_node_ports, required_env, sticky,
+    probes_present, probe_port, probe_successes, probe_budget, limits_present, required_env, sticky,
 )  # fmt: skip

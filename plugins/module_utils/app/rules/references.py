@@ -101,6 +101,36 @@ def wait_order(app: Mapping[str, Any]) -> Iterator[Finding]:
                 )
 
 
+def job_before_service(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """A job that runs before the services waits in vain for one of them."""
+    for name, job in app["jobs"].items():
+        section = "migrations" if job.get("migration") else "jobs"
+        for wait in job["wait_for"]:
+            if job["when"] == "pre" and wait.get("service") in app["services"]:
+                yield Finding(
+                    "wait.order",
+                    f"{section}.{name}.wait_for",
+                    "It runs before the services of the release, so this one is not there yet.",
+                    "set when: post, or wait for what the service itself waits for",
+                    wait["service"],
+                )
+
+
+def unknown_lender(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """The service that a job borrows image and environment from is there."""
+    for section in ("jobs", "cronjobs"):
+        for name, job in app[section].items():
+            if job.get("service") and job["service"] not in app["services"]:
+                off = " It is there but switched off." if job["service"] in app["disabled"] else ""
+                yield Finding(
+                    "jobs.unknown_service",
+                    f"{'migrations' if job.get('migration') else section}.{name}.service",
+                    f"There is no such service to borrow from.{off}",
+                    f"one of: {', '.join(sorted(app['services'])) or 'none yet'}",
+                    job["service"],
+                )
+
+
 def unknown_config(app: Mapping[str, Any]) -> Iterator[Finding]:
     """ConfigMaps and Secrets that a pod names have to be declared."""
     for path, owner in owners(app):
@@ -167,11 +197,11 @@ def missing_key(app: Mapping[str, Any]) -> Iterator[Finding]:
                     key,
                 )
             secret = app["secrets"].get(value.get("secret", ""))
-            if secret and secret["keys"] and key not in secret["keys"] and not value.get("optional"):
+            if secret and _lacks(secret, key) and not value.get("optional"):
                 yield Finding(
                     "secrets.missing_key",
                     place,
-                    f"Secret {value['secret']} has no such key (it has: {', '.join(secret['keys'])}).",
+                    f"Secret {value['secret']} has no such key (it has: {', '.join(secret['keys']) or 'none'}).",
                     f"add the key to secrets.{value['secret']}",
                     key,
                 )
@@ -185,6 +215,11 @@ def _values(app: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     for path, service in in_cluster(app):
         for field in CREDENTIALS:
             yield f"{path}.{field}", field, service.get(field)
+
+
+def _lacks(secret: Mapping[str, Any], key: str) -> bool:
+    """Whether the key is known not to be there: only of a static Secret does an empty list say so."""
+    return key not in secret["keys"] and bool(secret["keys"] or secret["provider"] == "static")
 
 
 def unknown_mode(app: Mapping[str, Any]) -> Iterator[Finding]:
@@ -216,4 +251,14 @@ def unknown_split(app: Mapping[str, Any]) -> Iterator[Finding]:
                 )
 
 
-RULES = (unknown_dependency, wait_cycle, wait_order, unknown_config, missing_key, unknown_mode, unknown_split)
+RULES = (
+    unknown_dependency,
+    wait_cycle,
+    wait_order,
+    job_before_service,
+    unknown_lender,
+    unknown_config,
+    missing_key,
+    unknown_mode,
+    unknown_split,
+)

@@ -161,6 +161,21 @@ def spread_strands(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
+def rolling_moves(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """A rolling update without surge and without a pod that may be missing cannot replace any."""
+    for name, service in app["services"].items():
+        strategy = service["strategy"]
+        if all(
+            str(strategy.get(way, 1)).rstrip("%").strip("0") == "" for way in ("max_surge", "max_unavailable")
+        ):
+            yield Finding(
+                "strategy.stands_still",
+                f"services.{name}.strategy",
+                "With max_surge 0 and max_unavailable 0 no pod could be replaced.",
+                "set max_surge or max_unavailable to at least 1, or strategy: recreate",
+            )
+
+
 def pool_sum(app: Mapping[str, Any]) -> Iterator[Finding]:
     """All connection pools together must fit the database."""
     for name, database in app["data_services"].items():
@@ -180,5 +195,5 @@ def pool_sum(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 RULES = (
     hpa_and_replicas, hpa_range, hpa_needs_requests, single_profile, pdb_blocks_drain, shared_state, duplicate_work,
-    spread_strands, pool_sum,
+    spread_strands, rolling_moves, pool_sum,
 )  # fmt: skip

@@ -8,15 +8,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import HIDDEN, Finding
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import owners
 
 _CREDENTIAL = re.compile(
-    r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL)S?$", re.IGNORECASE
+    r"(PASSWORD|PASSWD|(^|_)PASS|_PWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL)S?$",
+    re.IGNORECASE,
 )
+# MAX_TOKENS: 4096 counts tokens, ALLOW_EMPTY_PASSWORD: "yes" is a switch.
+_COUNT = re.compile(r"TOKENS$", re.IGNORECASE)
+_SWITCH = re.compile(r"^(true|false|yes|no|on|off)$", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 _PLACEHOLDER = re.compile(r"^(changeme|change-me|change_me|todo|xxx+|replace.?me|<.*>)$", re.IGNORECASE)
-HIDDEN = "(not shown)"
 
 
 def _literal_credential(name: str, value: Any) -> bool:
@@ -28,7 +31,8 @@ def _literal_credential(name: str, value: Any) -> bool:
         bool(_CREDENTIAL.search(name))
         and bool(text)
         and not text.startswith("$(")
-        and not isinstance(value, bool)
+        and not _SWITCH.match(text)
+        and not (_COUNT.search(name) and text.isdigit())
     )
 
 
@@ -48,6 +52,14 @@ def literal_credentials(app: Mapping[str, Any]) -> Iterator[Finding]:
         for field in ("password", "auth"):
             if service.get(field) and not isinstance(service[field], Mapping):
                 yield _found(f"data_services.{name}.{field}", "{secret: NAME, key: KEY}")
+
+
+def secrets_in_objects(app: Mapping[str, Any]) -> Iterator[Finding]:
+    """A Secret among the objects of one's own is shown wherever objects are: in differences, files and results."""
+    for number, obj in enumerate(app.get("extra_objects") or []):
+        for field in ("data", "stringData"):
+            if obj["kind"] == "Secret" and obj.get(field):
+                yield _found(f"extra_objects[{number}].{field}", f"it as secrets.{obj['metadata']['name']}")
 
 
 def _found(path: str, fix: str) -> Finding:
@@ -130,4 +142,4 @@ def exact_keys(app: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-RULES = (literal_credentials, missing_values, external_store, provider_fields, exact_keys)
+RULES = (literal_credentials, secrets_in_objects, missing_values, external_store, provider_fields, exact_keys)

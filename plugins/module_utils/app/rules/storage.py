@@ -13,7 +13,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.scaling import highest
 
 FOUR_WAYS = (
-    "one of: access: ReadWriteMany on a class that offers it; existing_claim: a shared claim; "
+    "one of: access: ReadWriteMany and rwx_capable: true on a class that offers it; existing_claim: a shared claim; "
     "empty_dir: true (each pod its own); enabled: false. On one node also single_node_shared: true"
 )
 
@@ -26,14 +26,16 @@ def replicas_on_rwo(app: Mapping[str, Any]) -> Iterator[Finding]:
         if replicas < 2:
             continue
         for key, volume in service["volumes"].items():
-            once = volume["kind"] == "claim" and volume.get("access", "") == "ReadWriteOnce"
-            if once and not volume.get("single_node_shared"):
+            access = volume.get("access", "") if volume["kind"] == "claim" else ""
+            if access == "ReadWriteOncePod" or (
+                access == "ReadWriteOnce" and not volume.get("single_node_shared")
+            ):
                 yield Finding(
                     "storage.rwo_replicas",
                     f"{path}.volumes.{key}.access",
-                    f"{replicas} replicas cannot share a ReadWriteOnce claim.",
+                    f"{replicas} replicas cannot share a {access} claim.",
                     FOUR_WAYS,
-                    "ReadWriteOnce",
+                    access,
                     source="SS-61",
                 )
 
@@ -66,6 +68,22 @@ def rwx_capable(app: Mapping[str, Any]) -> Iterator[Finding]:
                 "ReadWriteMany",
                 source="SS-26",
             )
+    for section in ("services", "jobs", "cronjobs"):
+        for name, owner in app[section].items():
+            for key, volume in owner["volumes"].items():
+                if (
+                    volume.get("own")
+                    and volume["access"] == "ReadWriteMany"
+                    and not volume.get("rwx_capable")
+                ):
+                    yield Finding(
+                        "storage.rwx_class",
+                        f"{section}.{name}.volumes.{key}.access",
+                        f"Nothing says that class {volume.get('storage_class') or '(default)'} offers ReadWriteMany.",
+                        "set rwx_capable: true with a class that does, existing_claim, or an entry of claims with static_host_path",
+                        "ReadWriteMany",
+                        source="SS-26",
+                    )
 
 
 def duplicate_mounts(app: Mapping[str, Any]) -> Iterator[Finding]:

@@ -65,6 +65,45 @@ def test_no_message_shows_a_credential() -> None:
     assert "hunter22" not in str([finding.as_dict() for finding in failure.findings])
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "secrets: {db-password: hunter22}",
+        "secrets: hunter22",
+        "secrets: {db: {values: hunter22}}",
+        "secrets: {db: {values: {PASSWORD: [hunter22]}}}",
+        "secrets: {db: {generate: {PASSWORD: hunter22}}}",
+        "config: {c: hunter22}",
+        "services: {web: {env: [{name: DB_PASSWORD, value: hunter22}]}}",
+        "services: {web: {env: [DB_PASSWORD=hunter22]}}",
+        "services: {web: {env: {DB_PASSWORD: [hunter22]}}}",
+        "services: {web: {secrets: {DB_PASSWORD: hunter22}}}",
+        "services: {web: {ports: [{port: {password: hunter22}}]}}",
+        "data_services: {postgres: {password: [hunter22]}}",
+        "data_services: {redis: {auth: {secret: 1, password: hunter22}}}",
+        "modes: {one: {secrets: {db: hunter22}}}\nmode: one",
+        "role_splits: [{api: web, worker: api, worker_env: [hunter22]}]",
+    ],
+)
+def test_no_message_about_the_form_shows_a_credential(broken: str) -> None:
+    failure = refused(deep_merge(GOOD, yaml.safe_load(broken)))
+    assert "hunter22" not in str(failure)
+    assert "hunter22" not in str([finding.as_dict() for finding in failure.findings])
+
+
+def test_values_that_are_no_mapping_are_not_shown() -> None:
+    _app, findings = release.check(["hunter22"])  # type: ignore[arg-type]
+    assert [finding.path for finding in findings] == ["app_values"]
+    assert "hunter22" not in str([finding.as_dict() for finding in findings])
+
+
+def test_a_wrong_value_elsewhere_is_still_shown() -> None:
+    assert "services.web.port = 'http'" in str(
+        refused(deep_merge(GOOD, {"services": {"web": {"port": "http"}}}))
+    )
+    assert "services = 'Web_App'" in str(refused(deep_merge(GOOD, {"services": {"Web_App": {}}})))
+
+
 def test_a_waiver_lets_pass_and_stays_visible() -> None:
     waiver = {
         "rule": "security.root",

@@ -310,7 +310,7 @@ def test_four_ways_out_of_replicas_on_one_claim() -> None:
         with_cache()
     for way in ("ReadWriteMany", "existing_claim", "empty_dir", "enabled: false"):
         assert way in str(failure.value)
-    with_cache(access="ReadWriteMany")
+    with_cache(access="ReadWriteMany", rwx_capable=True)
     with_cache(existing_claim="shared-cache", size=None)
     with_cache(empty_dir=True, size=None)
     with_cache(enabled=False)
