@@ -144,7 +144,8 @@ class Recovery:
                 self.commands.run([*ctr, "images", "export", path, reference.name], timeout=600)
             archive = Archive(path)
             try:
-                image = archive.image(f"{reference.registry}/{reference.repository}:{reference.tag}")
+                name = f"{reference.registry}/{reference.repository}:{reference.tag}"
+                image = archive.image(name, exact=source != sources.CONTAINERD)
                 sent = push(archive, image, self.client(), reference.repository, reference.tag)
             finally:
                 archive.close()
