@@ -44,11 +44,11 @@ class Manifest:
         """The manifest parsed."""
         return json.loads(self.body.decode("utf-8"))
 
-    def blobs(self) -> list[str]:
-        """Digests of the config and the layers that an image manifest names; empty for an index."""
+    def blobs(self) -> list[tuple[str, Optional[int]]]:
+        """Digest and size of the config and the layers that an image manifest names; empty for an index."""
         data = self.data()
-        config = [data["config"]["digest"]] if "config" in data else []
-        return config + [layer["digest"] for layer in data.get("layers", [])]
+        named = [data["config"]] if "config" in data else []
+        return [(one["digest"], one.get("size")) for one in [*named, *data.get("layers", [])]]
 
     def children(self) -> list[str]:
         """Digests of the manifests that an index names; empty for an image manifest."""
@@ -155,10 +155,13 @@ class RegistryClient:
         status, headers, _body = self._call("HEAD", f"/v2/{quote(repository)}/blobs/{digest}", ok=(200, 404))
         return int(headers.get("content-length", "0")) if status == 200 else None
 
-    def readable(self, repository: str, digest: str) -> bool:
-        """Whether the blob's last byte can be read: the registry answers HEAD from a cache that outlives the file."""
+    def readable(self, repository: str, digest: str, expected: Optional[int] = None) -> bool:
+        """Whether the blob's last byte can be read: the registry answers HEAD from a cache that outlives the file.
+
+        expected: the size that the manifest names; a file that was cut off is served as if it were whole.
+        """
         size = self.blob_size(repository, digest)
-        if size is None:
+        if size is None or (expected is not None and size != expected):
             return False
         try:
             headers = {"Range": f"bytes={max(0, size - 1)}-{max(0, size - 1)}"}
@@ -174,8 +177,11 @@ class RegistryClient:
         return body if status == 200 else None
 
     def upload_blob(self, repository: str, digest: str, content: bytes | IO[bytes], size: int) -> bool:
-        """Upload a blob in one piece unless the registry can serve it; True when bytes were sent."""
-        if self.readable(repository, digest):
+        """Upload a blob in one piece unless the registry can serve it; True when bytes were sent.
+
+        Raises RegistryError when the registry takes the bytes and still cannot serve them.
+        """
+        if self.readable(repository, digest, size):
             return False
         headers = self._call("POST", f"/v2/{quote(repository)}/blobs/uploads/", body=b"", ok=(202,))[1]
         location = urljoin(f"{self.url}/", headers.get("location", ""))
@@ -188,6 +194,8 @@ class RegistryClient:
             body=content,
             ok=(201,),
         )
+        if not self.readable(repository, digest, size):
+            raise _kept_damaged(self.url, digest)
         return True
 
     def _next_page(self, headers: dict[str, str], path: str) -> Optional[str]:
@@ -246,3 +254,15 @@ class RegistryClient:
                 value=self.url,
             )
         return answer.status, found, content
+
+
+def _kept_damaged(url: str, digest: str) -> RegistryError:
+    """A registry drops an upload when a file of that digest exists, whatever is in that file."""
+    algorithm, _, value = digest.partition(":")
+    data = f"docker/registry/v2/blobs/{algorithm}/{value[:2]}/{value}/data"
+    return RegistryError(
+        f"took {digest} and still cannot serve it whole: its own damaged file stands in the way",
+        field="url",
+        value=url,
+        fix=f"delete {data} below the registry's storage directory, then run this again",
+    )

@@ -98,8 +98,8 @@ class Registry:
     def manifest(self, _repository: str, reference: str) -> Manifest | None:
         return self.manifests.get(reference)
 
-    def readable(self, _repository: str, digest: str) -> bool:
-        return digest in self.blobs
+    def readable(self, _repository: str, digest: str, size: int) -> bool:
+        return len(self.blobs.get(digest, b"")) == size
 
 
 def test_a_docker_archive_is_pushed_and_the_second_push_sends_nothing(tmp_path: Path) -> None:
@@ -112,6 +112,9 @@ def test_a_docker_archive_is_pushed_and_the_second_push_sends_nothing(tmp_path: 
     assert sent is not None and sent >= sum(map(len, LAYERS))
     assert push(tar, image, registry, "lab/x", "1") == 0
     assert missing_blobs(registry, "lab/x", "1", {}) == []
+    registry.blobs[sha(LAYERS[0])] = LAYERS[0][:-1]
+    assert missing_blobs(registry, "lab/x", "1", {}) == [sha(LAYERS[0])], "cut off, and all of it is served"
+    registry.blobs[sha(LAYERS[0])] = LAYERS[0]
     del registry.blobs[sha(LAYERS[1])]
     assert missing_blobs(registry, "lab/x", "1", {}) == [sha(LAYERS[1])]
     assert missing_blobs(registry, "lab/x", "2", {}) == ["2"]
