@@ -56,22 +56,46 @@ def plan(facts: dict[str, Any], *, retry_pods: bool = True, restart_k3s: bool = 
                 params = {"source": about["available"], "blobs": about.get("missing_blobs", [])}
                 actions.append(Action("push_image", image, verdict.why, params=params))
     if retry_pods:
-        actions += retries(facts, found)
+        actions += retries(facts, found, actions)
     return actions
 
 
-def retries(facts: dict[str, Any], found: dict[str, Verdict]) -> list[Action]:
-    """Delete the pods that wait in back-off although their image can be had again; only where an owner recreates them."""
+# A new pod would fail as the old one did until a person has done something.
+FOR_A_PERSON = frozenset(
+    ("ARCH", "AUTH", "BAD-NAME", "CLOCK", "DISK-FULL", "DNS", "HOSTS-TOML", "NEVER-PULL", "RATE-LIMIT", "TLS",
+     "TLS-SCHEME")
+)  # fmt: skip
+
+
+def curable(verdict: Verdict, about: dict[str, Any], steps: list[Action]) -> bool:
+    """Whether an image can be had: a step of this plan heals it, or it is whole and nothing else stands in the way."""
+    if verdict.automatic in {step.kind for step in steps}:
+        return True
+    whole = about.get("local") and about.get("manifest") and not about.get("missing_blobs")
+    return bool(whole) and verdict.cause not in FOR_A_PERSON
+
+
+def step_name(step: Action) -> str:
+    """How a step is named where another one needs it."""
+    return f"{step.kind} {step.target}"
+
+
+def needs(image: str, steps: list[Action]) -> list[str]:
+    """The steps without which a new pod could not have the image either."""
+    return [step_name(step) for step in steps if step.kind != "push_image" or step.target == image]
+
+
+def retries(facts: dict[str, Any], found: dict[str, Verdict], steps: list[Action]) -> list[Action]:
+    """Delete the pods that wait in back-off although their image can be had again; only where an owner recreates them.
+
+    steps: what the plan does before.
+    """
     actions = []
     seen: set[str] = set()
     for one in facts["failing"]:
         verdict = found[one["image"]]
         about = facts["images"].get(one["image"], {})
-        whole = about.get("local") and about.get("manifest") and not about.get("missing_blobs")
-        curable = bool(verdict.automatic) or (
-            whole and verdict.cause not in ("ARCH", "BAD-NAME", "NEVER-PULL")
-        )
-        if not curable or not one["owner"] or one["uid"] in seen:
+        if not curable(verdict, about, steps) or not one["owner"] or one["uid"] in seen:
             continue
         seen.add(one["uid"])
         actions.append(
@@ -80,7 +104,10 @@ def retries(facts: dict[str, Any], found: dict[str, Verdict]) -> list[Action]:
                 f"{one['namespace']}/{one['pod']}",
                 f"waits in back-off for {one['image']}; its {one['owner']} makes a new one",
                 destructive=True,
-                params={key: one[key] for key in ("namespace", "pod", "uid", "resource_version", "image")},
+                params={
+                    **{key: one[key] for key in ("namespace", "pod", "uid", "image")},
+                    "needs": needs(one["image"], steps),
+                },
             )
         )
     return actions

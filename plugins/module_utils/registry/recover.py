@@ -12,12 +12,19 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     EvidenceError,
     HoldfastError,
+    PreconditionFailed,
     Refused,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.evidence import Bundle
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import Context, run
-from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, plan, service, sources
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import (
+    hosts,
+    needed,
+    plan,
+    service,
+    sources,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.archive import Archive, push
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
     RegistryClient,
@@ -25,6 +32,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client impor
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.facts import (
     Settings,
+    image_fact,
     observe,
     read_registries,
 )
@@ -42,6 +50,7 @@ class Recovery:
         self.settings, self.cluster, self.commands, self.clock = settings, cluster, commands, clock
         self.params = params
         self.facts: dict[str, Any] = {}
+        self.done: set[str] = set()
 
     def observe(self) -> dict[str, Any]:
         """Facts, kept for the report of a preview."""
@@ -76,7 +85,9 @@ class Recovery:
             "push_image": self.push_image,
             "retry_pod": self.retry_pod,
         }
-        return handlers[action.kind](action)
+        answer = handlers[action.kind](action)
+        self.done.add(plan.step_name(action))
+        return answer
 
     def client(self) -> RegistryClient:
         """A connection to the registry."""
@@ -169,12 +180,42 @@ class Recovery:
         client.close()
         return sent
 
-    def retry_pod(self, action: Action) -> dict[str, Any]:
-        """Delete exactly the pod that was looked at; its owner makes a new one without the back-off."""
+    def retry_pod(self, action: Action) -> Any:
+        """Delete a pod that still waits, as it is now; its owner makes a new one without the back-off."""
         one = action.params
+        undone = [step for step in one["needs"] if step not in self.done]
+        if undone:
+            raise Refused(
+                f"its image cannot be had yet: {', '.join(undone)} came to nothing",
+                field="pod", value=action.target,
+            )  # fmt: skip
+        self.check_image(one["image"])
         path = f"/api/v1/namespaces/{one['namespace']}/pods/{one['pod']}"
-        self.cluster.delete(path, uid=one["uid"])
+        # the kubelet writes to such a pod at every attempt to pull, so one look may be too old already
+        for last in (False, False, True):
+            pod = self.cluster.get(path)
+            waits = pod is not None and pod["metadata"]["uid"] == one["uid"] and needed.failing([pod])
+            if not waits:
+                return Outcome(action, "skipped", error="it does not wait for an image any more")
+            try:
+                version = pod["metadata"]["resourceVersion"]
+                self.cluster.delete(path, uid=one["uid"], resource_version=version)
+                break
+            except PreconditionFailed:
+                if last:
+                    raise
         return {}
+
+    def check_image(self, image: str) -> None:
+        """Refuse what the registry cannot serve; one that did not answer when the plan was made may lack it."""
+        reference = parse(image)
+        if reference is None:
+            return
+        client = self.client()
+        fact = image_fact(client, reference, {})
+        client.close()
+        if fact.get("manifest") is False or fact.get("missing_blobs"):
+            raise Refused("the registry cannot serve it", field="image", value=image, fix="push it again")
 
     # --- verify ------------------------------------------------------------------------------------------------
     def verify(self, _facts: dict[str, Any], outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
