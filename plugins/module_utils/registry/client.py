@@ -31,6 +31,11 @@ class RegistryError(HoldfastError):
         super().__init__(msg, **kwargs)
         self.status = status
 
+    @property
+    def wants_login(self) -> bool:
+        """It answers, but not to whoever asks: nothing that a restart could mend."""
+        return self.status in (401, 403)
+
 
 @dataclass(frozen=True)
 class Manifest:

@@ -70,7 +70,7 @@ def nearest(name: str, known: list[str]) -> str | None:
 def examine(image: str, message: str, facts: dict[str, Any]) -> Verdict:
     """The verdict on one image.
 
-    facts (all optional): local (the registry is ours), ping_error, deviation (of hosts.toml), repositories, tags,
+    facts (all optional): local (the registry is ours), ping_error, auth_error, deviation (of hosts.toml), repositories, tags,
     repository, tag, manifest (bool), missing_blobs, available (where a lost image can come from), disk_full,
     clock_skew.
     """
@@ -90,6 +90,14 @@ def examine(image: str, message: str, facts: dict[str, Any]) -> Verdict:
     content = _content(image, facts)
     if content:
         return content
+    # it answers, so what the kubelet said about its silence is over
+    if (
+        facts.get("auth_error")
+        and facts.get("local")
+        and (not text or text[0] in ("REGISTRY-DOWN", "TIMEOUT"))
+    ):
+        return Verdict("AUTH", f"the registry wants other credentials: {facts['auth_error']}",
+                       "give username and password, or configs.<registry>.auth in registries.yaml")  # fmt: skip
     if text:
         automatic = AUTOMATIC.get(text[0], "") if facts.get("available") or text[0] == "REGISTRY-DOWN" else ""
         return Verdict(text[0], _short(message), text[1], automatic if facts.get("local") else "")

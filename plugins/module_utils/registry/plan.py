@@ -7,13 +7,15 @@ from typing import Any
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.doctor import Verdict, examine
 
+SHARED = ("ping_error", "auth_error", "deviation", "repositories", "disk_full")
+
 
 def examined(facts: dict[str, Any], image: str, message: str) -> Verdict:
     """The doctor's verdict on an image, with everything that the facts know about it."""
     about = facts["images"].get(image, {})
-    shared = {key: facts[key] for key in ("ping_error", "deviation", "repositories", "disk_full")}
+    shared = {key: facts[key] for key in SHARED}
     if not about.get("local"):
-        shared.update(ping_error="", deviation="")
+        shared.update(ping_error="", auth_error="", deviation="")
     return examine(image, message, {**shared, **about})
 
 
@@ -125,7 +127,7 @@ def report(facts: dict[str, Any]) -> dict[str, Any]:
         "url": facts["url"],
         "runner": {key: facts["runner"][key] for key in ("kind", "name", "state")},
         "answers": not facts["ping_error"],
-        "error": facts["ping_error"],
+        "error": facts["ping_error"] or facts["auth_error"],
         "repositories": facts["repositories"],
         "needed": sorted(image for image, about in facts["images"].items() if about.get("local")),
         "missing": lacking,
@@ -147,6 +149,7 @@ def report(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def healthy(facts: dict[str, Any]) -> bool:
-    """The registry answers, has what is needed, is reached as configured, and no pod waits for one of its images."""
+    """The registry answers to us, has what is needed, is reached as configured, and no pod waits for one of its images."""
     waiting = [one for one in facts["failing"] if facts["images"].get(one["image"], {}).get("local")]
-    return not (facts["ping_error"] or facts["deviation"] or report(facts)["missing"] or waiting)
+    unknown = facts["ping_error"] or facts["auth_error"]
+    return not (unknown or facts["deviation"] or report(facts)["missing"] or waiting)

@@ -32,6 +32,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client impor
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.facts import (
     Settings,
+    connect,
     image_fact,
     observe,
     read_registries,
@@ -91,10 +92,8 @@ class Recovery:
 
     def client(self) -> RegistryClient:
         """A connection to the registry."""
-        one = self.settings
-        return RegistryClient(
-            self.facts["url"], username=one.username, password=one.password, ca_file=one.ca_file, timeout=60
-        )
+        registries = read_registries(self.settings.registries_yaml)
+        return connect(self.settings, registries, self.facts["url"], timeout=60)
 
     def restart_registry(self, _action: Action) -> dict[str, Any]:
         """Restart it and wait until it answers."""
@@ -105,6 +104,8 @@ class Recovery:
                 self.client().ping()
                 return {"answers_after": round(self.clock.monotonic() - began, 1)}
             except RegistryError as error:
+                if error.wants_login:
+                    return {"answers_after": round(self.clock.monotonic() - began, 1)}
                 if patience.expired():
                     raise HoldfastError(
                         f"the registry does not answer after its restart: {error}", field="registry",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import Any
 
 import pytest
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import facts
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.access import Access, access
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
     RegistryClient,
     RegistryError,
@@ -34,3 +37,38 @@ def test_a_cut_off_blob_that_the_registry_keeps_is_for_a_person(served: Any) -> 
     ):
         client.upload_blob("lab/x", DIGEST, LAYER, len(LAYER))
     client.close()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_registry_that_wants_credentials_answers(served: Any, status: int) -> None:
+    served.status = status
+    answer = facts.ask(RegistryClient(served.url))
+    assert answer["ping_error"] == "" and str(status) in answer["auth_error"]
+    served.status = 503
+    answer = facts.ask(RegistryClient(served.url))
+    assert answer["auth_error"] == "" and "503" in answer["ping_error"]
+
+
+PAIR = base64.b64encode(b"user:pass:word").decode()
+CONFIGS: list[tuple[dict[str, Any], Access, Access]] = [
+    ({}, Access(), Access()),
+    ({"r:5000": {"auth": {"username": "u", "password": "p"}, "tls": {"ca_file": "/ca"}}}, Access(), Access("u", "p", "/ca")),
+    ({"r:5000": {"auth": {"auth": PAIR}}}, Access(), Access("user", "pass:word")),
+    ({"r:5000": {"auth": {"auth": "no base64"}}}, Access(), Access()),
+    ({"end:1": {"auth": {"username": "e", "password": "p"}}, "r:5000": {"auth": {"auth": PAIR}}}, Access(), Access("e", "p")),
+    ({"r:5000": {"auth": {"auth": PAIR}, "tls": {"ca_file": "/ca"}}}, Access("x", "y", "/z"), Access("x", "y", "/z")),
+    ({"r:5000": None}, Access(), Access()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("configs", "given", "used"), CONFIGS, ids=range(len(CONFIGS)))
+def test_without_options_it_is_asked_as_containerd_does(
+    configs: dict[str, Any], given: Access, used: Access
+) -> None:
+    assert access({"configs": configs}, "r:5000", "https://end:1", given) == used
+
+
+def test_the_credentials_are_sent(served: Any) -> None:
+    registries = {"configs": {served.url[7:]: {"auth": {"auth": PAIR}}}}
+    facts.connect(facts.Settings(), registries, served.url, 5).ping()
+    assert served.seen == [("GET", "/v2/", f"Basic {PAIR}")]

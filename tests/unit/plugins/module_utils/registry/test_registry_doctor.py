@@ -123,7 +123,7 @@ def facts(**changes: Any) -> dict[str, Any]:
     """A healthy registry and one pod's image."""
     image = {"local": True, "manifest": True, "missing_blobs": [], "users": ["Pod a/b"], "available": ""}
     usual = {
-        "registry": "localhost:5000", "url": "http://localhost:5000", "cluster_error": "", "ping_error": "",
+        "registry": "localhost:5000", "url": "http://localhost:5000", "cluster_error": "", "ping_error": "", "auth_error": "",
         "deviation": "", "disk_full": "", "repositories": ["lab/redis"], "failing": [], "slow": [],
         "runner": {"kind": "unit", "name": "docker-registry.service", "state": "active"},
         "images": {"localhost:5000/lab/redis:7": image},
@@ -148,6 +148,17 @@ def test_pods_are_retried_only_where_an_owner_makes_new_ones() -> None:
         "restart_registry"
     ]
     assert [one.kind for one in plan.plan(facts(failing=waiting("ReplicaSet")))] == ["retry_pod"]
+
+
+def test_a_registry_that_wants_credentials_is_not_restarted() -> None:
+    closed = facts(auth_error="401 Unauthorized", failing=waiting("ReplicaSet"))
+    closed["images"]["localhost:5000/lab/redis:7"] = {"local": True, "available": ""}
+    assert plan.plan(closed) == [] and not plan.healthy(closed)
+    told = plan.report(closed)
+    assert told["answers"] and told["error"] == "401 Unauthorized"
+    assert told["failing"][0]["cause"] == "AUTH"
+    closed["failing"][0]["message"] = TEXTS[0][1]
+    assert plan.report(closed)["failing"][0]["cause"] == "AUTH", "the kubelet's word is older than ours"
 
 
 def test_a_lost_blob_needs_the_cache_gone_first() -> None:

@@ -22,7 +22,7 @@ def facts(message: str = "Back-off", **changes: Any) -> dict[str, Any]:
     pod = {"namespace": "a", "pod": "b", "uid": "u", "resource_version": "1", "owner": "ReplicaSet",
            "image": IMAGE, "reason": "ErrImagePull", "message": message}  # fmt: skip
     usual = {
-        "registry": "localhost:5000", "url": "http://localhost:5000", "cluster_error": "", "ping_error": "",
+        "registry": "localhost:5000", "url": "http://localhost:5000", "cluster_error": "", "ping_error": "", "auth_error": "",
         "deviation": "", "disk_full": "", "repositories": ["lab/redis"], "failing": [pod], "slow": [],
         "runner": {"kind": "unit", "name": "docker-registry.service", "state": "active"},
         "images": {IMAGE: {"local": True, "manifest": True, "missing_blobs": [], "available": ""}},
