@@ -48,13 +48,16 @@ _PATTERNS = (
         ),
         f"<private key {MASK}>",
     ),
-    (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\"']*):[^\s@\"']+@"), rf"\1:{MASK}@"),
+    # Patterns that begin with a run of characters look only where the run begins: else they take quadratic time.
+    (re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]+://[^\s:/@\"']*):[^\s@\"']+@"), rf"\1:{MASK}@"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), MASK),
     (re.compile(r"\bK10[0-9a-f]{64}::[^\s\"']+"), MASK),
     (
         re.compile(
-            r"(?i)([\"']?[A-Z0-9_.-]*(?:PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|_KEY)[A-Z0-9_-]*[\"']?\s*(?:=|:\s|:(?=[\"']))\s*)"
+            r"(?i)((?<![A-Z0-9_.-])"
+            r"(?=[A-Z0-9_.-]*(?:PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|_KEY))"
+            r"[A-Z0-9_.-]+[\"']?\s*(?:=|:\s|:(?=[\"']))\s*)"
             r"(?!(?:true|false|null)(?:[\s,;\"'&}\]]|$))(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;\"'&]+)"
         ),
         rf"\1{MASK}",

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -90,3 +91,23 @@ def test_what_a_person_needs_stays() -> None:
         "x_token=false; y",
     ):
         assert redact_text(advice) == advice, "true and false are no secrets"
+
+
+def seconds(text: str) -> float:
+    """The best of three, so that a busy machine does not count."""
+    taken = []
+    for _ in range(3):
+        began = time.process_time()
+        redact_text(text)
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
+@pytest.mark.parametrize(
+    "unit", ["aZ9_.-b7", "TOKEN", "TOKEN ", "x_key.", "a.b-c+", "--", "password=", 'p\\"']
+)
+def test_a_long_line_takes_time_in_proportion(unit: str) -> None:
+    """Logs hold lines of many kilobytes without a blank; quadratic time would be 64 times that of an eighth."""
+    short = "a key " + unit * (4096 // len(unit))
+    long = "a key " + unit * (8 * 4096 // len(unit))
+    assert seconds(long) < 24 * max(seconds(short), 1e-4)
