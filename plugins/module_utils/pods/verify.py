@@ -11,6 +11,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiUnreachable
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Outcome
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods import facts as look
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods import why
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods.model import (
@@ -130,10 +131,10 @@ def _explain(
         for pod in pods:
             reference = controller(pod)
             if reference and reference["uid"] == owner_uid and not predicates.pod_settled(pod)[0]:
-                reasons.append(f"{pod['metadata']['name']}: {why.explain(pod, facts).text}")
+                reasons.append(redact_text(f"{pod['metadata']['name']}: {why.explain(pod, facts).text}"))
         blocked = why.creation_failure(facts.events.get(owner_uid) or [])
         if blocked is not None:
-            reasons.append(blocked.text)
+            reasons.append(redact_text(blocked.text))
         explained.append({**entry, "why": reasons[:5]})
     return explained
 

@@ -166,6 +166,15 @@ def test_replacements_that_do_not_come_are_named_with_the_reason(cluster: Any, p
         "status": {"readyReplicas": 0},
     }
     cluster.put("/apis/apps/v1/namespaces/n/replicasets/o", replicaset)
+    refusal = 'admission webhook "w" denied the request: DB_PASS=canary-admission'
+    about = {"uid": "uid-o", "kind": "ReplicaSet"}
+    refused = {
+        "metadata": {"name": "e"},
+        "involvedObject": about,
+        "reason": "FailedCreate",
+        "message": refusal,
+    }
+    cluster.put("/api/v1/namespaces/n/events/e", refused)
     cluster.on_delete = lambda path, obj: cluster.put_pod(
         pod(
             "b", phase="Pending", state={"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}
@@ -174,7 +183,9 @@ def test_replacements_that_do_not_come_are_named_with_the_reason(cluster: Any, p
     result = go(wait_timeout=5)
     assert result["verified"] is False
     assert result["not_ready"][0]["state"] == "0 of 1 replicas ready"
-    assert "b: cannot pull localhost:5000/app:1" in result["not_ready"][0]["why"][0]
+    why = result["not_ready"][0]["why"]
+    assert "b: cannot pull localhost:5000/app:1" in why[0]
+    assert "webhook w denies it" in why[1] and "canary" not in why[1]
 
 
 def test_budget_and_long_lists(cluster: Any, pod: Any, go: Any) -> None:
