@@ -117,7 +117,7 @@ failing:
       description: The image.
       type: str
     cause:
-      description: Stable id such as REGISTRY-DOWN, HOSTS-TOML, DNS, TLS, CLOCK, AUTH, TAG-MISSING, BLOB-MISSING, DISK-FULL, ARCH, RATE-LIMIT, TYPO.
+      description: Stable id such as REGISTRY-DOWN, HOSTS-TOML, DNS, TLS, CLOCK, AUTH, TAG-MISSING, BLOB-MISSING, UNSERVED, DISK-FULL, ARCH, RATE-LIMIT, TYPO.
       type: str
     why:
       description: What was seen.

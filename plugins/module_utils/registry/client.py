@@ -165,7 +165,12 @@ class RegistryClient:
 
         expected: the size that the manifest names; a file that was cut off is served as if it were whole.
         """
-        size = self.blob_size(repository, digest)
+        try:
+            size = self.blob_size(repository, digest)
+        except RegistryError as error:
+            if error.status < 500:
+                raise
+            return False
         if size is None or (expected is not None and size != expected):
             return False
         try:

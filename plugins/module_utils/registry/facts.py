@@ -84,8 +84,11 @@ def image_fact(client: RegistryClient, reference: Reference, known: dict[str, bo
             fact["missing_blobs"] = missing_blobs(client, reference.repository, reference.wanted, known)
         else:
             fact["tags"] = client.tags(reference.repository)
-    except (RegistryError, ValueError) as error:
-        fact["error"] = str(error)
+    except RegistryError as error:
+        fact["auth_error" if error.wants_login else "error"] = str(error)
+        fact["damaged"] = error.status >= 500
+    except ValueError as error:
+        fact.update(error=f"its manifest is no JSON: {error}", damaged=True)
     return fact
 
 
@@ -152,5 +155,5 @@ def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime)
 
 
 def broken(fact: dict[str, Any]) -> bool:
-    """The registry lacks something of an image."""
-    return fact.get("manifest") is False or bool(fact.get("missing_blobs")) or "error" in fact
+    """The registry lacks something of an image, or cannot read it; one that was only silent may have another image."""
+    return fact.get("manifest") is False or bool(fact.get("missing_blobs")) or bool(fact.get("damaged"))

@@ -19,6 +19,14 @@ def examined(facts: dict[str, Any], image: str, message: str) -> Verdict:
     return examine(image, message, {**shared, **about})
 
 
+def lacking(about: dict[str, Any]) -> bool:
+    """Whether the registry was seen not to serve one of its own images, for whatever reason."""
+    wrong = about.get("manifest") is False or any(
+        about.get(key) for key in ("missing_blobs", "error", "auth_error")
+    )
+    return bool(about.get("local")) and wrong
+
+
 def verdicts(facts: dict[str, Any]) -> dict[str, Verdict]:
     """image → verdict, for every image that a pod waits for or that the registry lacks."""
     found: dict[str, Verdict] = {}
@@ -28,8 +36,7 @@ def verdicts(facts: dict[str, Any]) -> dict[str, Verdict]:
         if one["image"] not in found or found[one["image"]].cause == "UNKNOWN":
             found[one["image"]] = verdict
     for image, about in facts["images"].items():
-        lacking = about.get("manifest") is False or about.get("missing_blobs")
-        if image not in found and about.get("local") and lacking:
+        if image not in found and lacking(about):
             found[image] = examined(facts, image, "")
     return found
 
@@ -73,7 +80,7 @@ def curable(verdict: Verdict, about: dict[str, Any], steps: list[Action]) -> boo
     """Whether an image can be had: a step of this plan heals it, or it is whole and nothing else stands in the way."""
     if verdict.automatic in {step.kind for step in steps}:
         return True
-    whole = about.get("local") and about.get("manifest") and not about.get("missing_blobs")
+    whole = about.get("local") and about.get("manifest") and not lacking(about)
     return bool(whole) and verdict.cause not in FOR_A_PERSON
 
 
@@ -118,11 +125,7 @@ def retries(facts: dict[str, Any], found: dict[str, Verdict], steps: list[Action
 def report(facts: dict[str, Any]) -> dict[str, Any]:
     """What registry_info returns and registry_recover adds to its result."""
     found = verdicts(facts)
-    lacking = sorted(
-        image
-        for image, about in facts["images"].items()
-        if about.get("local") and (about.get("manifest") is False or about.get("missing_blobs"))
-    )
+    missing = sorted(image for image, about in facts["images"].items() if lacking(about))
     return {
         "url": facts["url"],
         "runner": {key: facts["runner"][key] for key in ("kind", "name", "state")},
@@ -130,7 +133,7 @@ def report(facts: dict[str, Any]) -> dict[str, Any]:
         "error": facts["ping_error"] or facts["auth_error"],
         "repositories": facts["repositories"],
         "needed": sorted(image for image, about in facts["images"].items() if about.get("local")),
-        "missing": lacking,
+        "missing": missing,
         "deviation": facts["deviation"],
         "failing": [
             {

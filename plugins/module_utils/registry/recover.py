@@ -32,6 +32,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client impor
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.facts import (
     Settings,
+    broken,
     connect,
     image_fact,
     observe,
@@ -215,7 +216,7 @@ class Recovery:
         client = self.client()
         fact = image_fact(client, reference, {})
         client.close()
-        if fact.get("manifest") is False or fact.get("missing_blobs"):
+        if broken(fact):
             raise Refused("the registry cannot serve it", field="image", value=image, fix="push it again")
 
     # --- verify ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client impor
     RegistryClient,
     RegistryError,
 )
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.refs import parse
 
 LAYER = b"a layer's bytes"
 DIGEST = "sha256:" + hashlib.sha256(LAYER).hexdigest()
@@ -72,3 +73,22 @@ def test_the_credentials_are_sent(served: Any) -> None:
     registries = {"configs": {served.url[7:]: {"auth": {"auth": PAIR}}}}
     facts.connect(facts.Settings(), registries, served.url, 5).ping()
     assert served.seen == [("GET", "/v2/", f"Basic {PAIR}")]
+
+
+@pytest.mark.parametrize(
+    ("status", "key", "damaged"), [(500, "error", True), (403, "auth_error", False), (429, "error", False)]
+)
+def test_an_image_that_is_not_served(served: Any, status: int, key: str, damaged: bool) -> None:
+    reference = parse("localhost:5000/lab/x:1")
+    assert reference is not None
+    served.status = status
+    fact = facts.image_fact(RegistryClient(served.url), reference, {})
+    assert str(status) in fact[key] and facts.broken(fact) is damaged
+    served.status, served.manifests["1"] = 0, b'{"cut'
+    fact = facts.image_fact(RegistryClient(served.url), reference, {})
+    assert "no JSON" in fact["error"] and facts.broken(fact)
+
+
+def test_a_blob_that_is_answered_with_an_error_is_unreadable(served: Any) -> None:
+    served.status = 500
+    assert RegistryClient(served.url).readable("lab/x", DIGEST) is False
