@@ -37,6 +37,26 @@ class RegistryError(HoldfastError):
         return self.status in (401, 403)
 
 
+class Garbled(RegistryError):
+    """It answered, but no registry says such a thing: damaged, or another service on its port."""
+
+
+def parsed(body: bytes, what: str) -> dict[str, Any]:
+    """The object in an answer. what: what was asked for."""
+    try:
+        found = json.loads(body.decode("utf-8"))
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    raise Garbled(
+        f"was answered with what is no JSON object: {body[:60]!r}",
+        field="registry",
+        value=what,
+        fix="see which service listens there (ss -ltnp), or push what is damaged again",
+    )
+
+
 @dataclass(frozen=True)
 class Manifest:
     """A manifest as the registry keeps it: its digest, its media type and its exact bytes."""
@@ -47,7 +67,7 @@ class Manifest:
 
     def data(self) -> dict[str, Any]:
         """The manifest parsed."""
-        return json.loads(self.body.decode("utf-8"))
+        return parsed(self.body, f"manifest {self.digest}")
 
     def blobs(self) -> list[tuple[str, Optional[int]]]:
         """Digest and size of the config and the layers that an image manifest names; empty for an index."""
@@ -85,7 +105,7 @@ class RegistryClient:
             )
         self.url = url.rstrip("/")
         self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-        self._context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
+        self._context = self._trust(ca_file) if parts.scheme == "https" else None
         self._timeout = timeout
         self._headers: dict[str, str] = {}
         if username and password:
@@ -108,13 +128,14 @@ class RegistryClient:
         path: Optional[str] = f"/v2/_catalog?{urlencode({'n': page})}"
         while path:
             headers, body = self._call("GET", path, ok=(200,))[1:]
-            yield from json.loads(body.decode("utf-8")).get("repositories") or []
+            yield from self._parsed(body, path).get("repositories") or []
             path = self._next_page(headers, path)
 
     def tags(self, repository: str) -> list[str]:
         """Tags of a repository; empty when it is unknown or has none."""
-        status, _headers, body = self._call("GET", f"/v2/{quote(repository)}/tags/list", ok=(200, 404))
-        return sorted(json.loads(body.decode("utf-8")).get("tags") or []) if status == 200 else []
+        path = f"/v2/{quote(repository)}/tags/list"
+        status, _headers, body = self._call("GET", path, ok=(200, 404))
+        return sorted(self._parsed(body, path).get("tags") or []) if status == 200 else []
 
     def manifest(self, repository: str, reference: str) -> Optional[Manifest]:
         """The manifest of a tag or digest; None when the registry has none."""
@@ -207,6 +228,21 @@ class RegistryClient:
         if not self.readable(repository, digest, size):
             raise _kept_damaged(self.url, digest)
         return True
+
+    def _trust(self, ca_file: Optional[str]) -> ssl.SSLContext:
+        """What certificates are checked against."""
+        try:
+            return ssl.create_default_context(cafile=ca_file)
+        except OSError as failure:  # SSLError is one too
+            raise RegistryError(
+                f"cannot be read as PEM: {failure}",
+                field="ca_file",
+                value=ca_file,
+                fix="name the file with the registry's authority, also in configs of registries.yaml",
+            ) from failure
+
+    def _parsed(self, body: bytes, path: str) -> dict[str, Any]:
+        return parsed(body, f"GET {self.url}{path}")
 
     def _next_page(self, headers: dict[str, str], path: str) -> Optional[str]:
         found = re.search(r'<([^>]+)>\s*;\s*rel="?next"?', headers.get("link", ""))

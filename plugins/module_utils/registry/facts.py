@@ -13,6 +13,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import Ho
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, needed, service, sources
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.access import Access, access
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
+    Garbled,
     RegistryClient,
     RegistryError,
 )
@@ -86,9 +87,7 @@ def image_fact(client: RegistryClient, reference: Reference, known: dict[str, bo
             fact["tags"] = client.tags(reference.repository)
     except RegistryError as error:
         fact["auth_error" if error.wants_login else "error"] = str(error)
-        fact["damaged"] = error.status >= 500
-    except ValueError as error:
-        fact.update(error=f"its manifest is no JSON: {error}", damaged=True)
+        fact["damaged"] = error.status >= 500 or isinstance(error, Garbled)
     return fact
 
 

@@ -86,9 +86,28 @@ def test_an_image_that_is_not_served(served: Any, status: int, key: str, damaged
     assert str(status) in fact[key] and facts.broken(fact) is damaged
     served.status, served.manifests["1"] = 0, b'{"cut'
     fact = facts.image_fact(RegistryClient(served.url), reference, {})
-    assert "no JSON" in fact["error"] and facts.broken(fact)
+    assert "no JSON object" in fact["error"] and facts.broken(fact)
 
 
 def test_a_blob_that_is_answered_with_an_error_is_unreadable(served: Any) -> None:
     served.status = 500
     assert RegistryClient(served.url).readable("lab/x", DIGEST) is False
+
+
+@pytest.mark.parametrize("text", [b"<html>It works!</html>", b"[]", b"\xff"])
+def test_another_service_on_the_port_is_no_registry(served: Any, text: bytes) -> None:
+    served.text = text
+    client = RegistryClient(served.url)
+    assert "no JSON object" in facts.ask(client)["ping_error"]
+    served.status = 200
+    with pytest.raises(RegistryError, match="no JSON object"):
+        client.tags("lab/x")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_an_authority_that_cannot_be_read_is_named(tmp_path: Any, content: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content:
+        path.write_text(content)
+    with pytest.raises(RegistryError, match=f"ca_file = '{path}': cannot be read"):
+        RegistryClient("https://localhost:5000", ca_file=str(path))
