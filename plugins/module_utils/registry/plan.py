@@ -152,7 +152,10 @@ def report(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def healthy(facts: dict[str, Any]) -> bool:
-    """The registry answers to us, has what is needed, is reached as configured, and no pod waits for one of its images."""
+    """The registry answers to us, has what is needed, is reached as configured, and no pod waits for one of its images.
+
+    Without the cluster's word nobody knows what is needed and who waits.
+    """
     waiting = [one for one in facts["failing"] if facts["images"].get(one["image"], {}).get("local")]
-    unknown = facts["ping_error"] or facts["auth_error"]
+    unknown = facts["ping_error"] or facts["auth_error"] or facts["cluster_error"]
     return not (unknown or facts["deviation"] or report(facts)["missing"] or waiting)

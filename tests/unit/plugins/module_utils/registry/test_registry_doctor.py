@@ -152,6 +152,7 @@ def waiting(owner: str) -> list[dict[str, Any]]:
 
 def test_nothing_to_do_on_a_healthy_host() -> None:
     assert plan.plan(facts()) == [] and plan.healthy(facts())
+    assert not plan.healthy(facts(images={}, cluster_error="refused")), "nobody knows what is needed"
 
 
 @pytest.mark.req("SN-37", "SN-38")
