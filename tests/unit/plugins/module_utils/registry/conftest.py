@@ -49,10 +49,9 @@ class Handler(BaseHTTPRequestHandler):
             one.blobs.setdefault(digest, body)
             self.answer(201)
         elif "/blobs/" in path and last in one.blobs:
-            found = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "bytes=0-")
-            self.answer(206, one.blobs[last][int(found[1]) :]) if self.headers.get("Range") else self.answer(
-                200, one.blobs[last]
-            )
+            found = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "")
+            first = int(found[1]) if found else 0
+            self.answer(206 if found else 200, one.blobs[last][first:])
         elif "/manifests/" in path and last in one.manifests:
             self.answer(200, one.manifests[last], Docker_Content_Digest="sha256:m")
         else:
