@@ -37,7 +37,7 @@ options:
     type: int
     default: 120
   terminating_age:
-    description: Seconds after the request to delete a pod, past its own grace period, until it counts as stuck.
+    description: Seconds past the end of its own grace period until a pod that is being deleted counts as stuck.
     type: int
     default: 300
   completed_age:

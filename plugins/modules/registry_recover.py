@@ -26,13 +26,13 @@ options:
     type: str
     default: docker-registry.service
   username:
-    description: User for basic auth.
+    description: User for basic auth; without it the credentials of C(configs) in O(registries_yaml) are used.
     type: str
   password:
     description: Password for basic auth.
     type: str
   ca_file:
-    description: PEM file on the host that signs the registry's certificate.
+    description: PEM file on the host that signs the registry's certificate; else the one of C(configs) in O(registries_yaml).
     type: path
   namespaces:
     description: Look only at pods and workloads of these namespaces; all when empty.
@@ -145,7 +145,7 @@ failing:
       description: The image.
       type: str
     cause:
-      description: Stable id such as REGISTRY-DOWN, HOSTS-TOML, DNS, TLS, CLOCK, AUTH, TAG-MISSING, BLOB-MISSING, DISK-FULL, ARCH, RATE-LIMIT, TYPO.
+      description: Stable id such as REGISTRY-DOWN, HOSTS-TOML, DNS, TLS, CLOCK, AUTH, TAG-MISSING, BLOB-MISSING, UNSERVED, DISK-FULL, ARCH, RATE-LIMIT, TYPO.
       type: str
     why:
       description: What was seen.

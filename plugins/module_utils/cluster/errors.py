@@ -25,6 +25,13 @@ class ApiError(HoldfastError):
         self.status, self.reason, self.message, self.body = status, reason, message, body
 
 
+def passing(failure: HoldfastError) -> bool:
+    """Whether the same question may be answered a moment later: nobody answered, the server broke, or it was too busy."""
+    if isinstance(failure, ApiError):
+        return failure.status >= 500 or failure.status == 429
+    return isinstance(failure, ApiUnreachable)
+
+
 def from_answer(status: int, data: bytes, what: str) -> ApiError:
     """The error of an HTTP answer, whether it holds a Status object or plain text."""
     text = data.decode("utf-8", "replace")

@@ -14,7 +14,11 @@ MASK = "***"
 SHORT = 200
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
-_SENSITIVE_NAME = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|TOKEN|KEY|SECRET|CREDENTIAL", re.IGNORECASE)
+# DB_PASS, PGPASS, MYSQL_PWD, REDIS_AUTH, requirepass; not PASS (of a test), PWD (a directory), BYPASS or OAUTH.
+_SHORT_NAMES = r"(?:[_-](?:PASS|PWD|AUTH)|(?<![A-Z0-9])PGPASS|REQUIREPASS|MASTERAUTH)(?:[_-]?\d+)?"
+_SENSITIVE_NAME = re.compile(
+    rf"PASSWORD|PASSWD|PASSPHRASE|TOKEN|KEY|SECRET|CREDENTIAL|{_SHORT_NAMES}$", re.IGNORECASE
+)
 # Fields of Kubernetes objects whose names look sensitive and whose values are names, numbers or booleans.
 _PLAIN_FIELDS = frozenset(
     [
@@ -38,8 +42,15 @@ _PLAIN_FIELDS = frozenset(
 # The value of these is a secret wherever they stand.
 _SECRET_FIELDS = re.compile(
     r"^(.*(password|passwd|passphrase)|.*[_-]?token|.*secret[_-]?(access)?[_-]?key|secret|api[_-]?key|.*private[_-]?key|"
-    r".*key-data|auth|\.dockerconfigjson|\.dockercfg)$",
+    rf".*key-data|auth|\.dockerconfigjson|\.dockercfg|.*{_SHORT_NAMES})$",
     re.IGNORECASE,
+)
+# A value: quoted, quoted inside JSON that is a string itself, cut off within its quotes, or a word.
+_VALUE = (
+    r"(?!(?:true|false|null)(?:[\s,;\"'&}\]\\]|$))"
+    r"(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'"
+    r"|(?P<escape>\\+)(?P<quote>[\"'])(?:(?!(?<!\\)(?P=escape)(?P=quote))[^\n])*(?:(?P=escape)(?P=quote))?"
+    r"|[\"']?[^\s,;\"'&]+)"
 )
 _PATTERNS = (
     (
@@ -48,20 +59,31 @@ _PATTERNS = (
         ),
         f"<private key {MASK}>",
     ),
-    (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\"']*):[^\s@\"']+@"), rf"\1:{MASK}@"),
+    # Patterns that begin with a run of characters look only where the run begins: else they take quadratic time.
+    (re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]+://[^\s:/@\"']*):[^\s@\"']+@"), rf"\1:{MASK}@"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), MASK),
     (re.compile(r"\bK10[0-9a-f]{64}::[^\s\"']+"), MASK),
     (
         re.compile(
-            r"(?i)([\"']?[A-Z0-9_.-]*(?:PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|_KEY)[A-Z0-9_-]*[\"']?\s*(?:=|:\s|:(?=[\"']))\s*)"
-            r"(?!(?:true|false|null)(?:[\s,;\"'&}\]]|$))(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;\"'&]+)"
+            r"(?i)((?<![A-Z0-9_.-])(?:[A-Z0-9_-]*\.)*"
+            r"(?=[A-Z0-9_-]*(?:PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|_KEY"
+            rf"|{_SHORT_NAMES}(?![A-Z0-9_-])))"
+            rf"[A-Z0-9_-]+\\*[\"']?\s*(?:=|:\s|:(?=\\*[\"']))\s*){_VALUE}"
+        ),
+        rf"\1{MASK}",
+    ),
+    # An option and its value as two words, also as k3s's unit has them: quoted, each on a line of its own.
+    (
+        re.compile(
+            r"(?i)((?<![\w-])--[\w-]*(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|KEY|MASTERAUTH)"
+            rf"(?:[\"'],?)?(?:[ \t]|\\\r?\n)+)(?!--){_VALUE}"
         ),
         rf"\1{MASK}",
     ),
 )
 # A cheap test before the patterns: thousands of strings of thousands of pods hold none of these.
-_MAYBE = re.compile(r"(?i)://|bearer|basic|passw|passphrase|token|secret|key|eyJ|K10")
+_MAYBE = re.compile(r"(?i)://|bearer|basic|pass|pwd|auth|token|secret|key|eyJ|K10")
 
 
 @lru_cache(maxsize=4096)

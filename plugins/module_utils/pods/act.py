@@ -20,16 +20,17 @@ def act(client: Client, commands: Commands, action: Action, context: Context) ->
     path = f"/api/v1/namespaces/{params['namespace']}/pods/{params['name']}"
     if params["guarded"] and params["node"]:
         _prove_dead(commands, params)
-    if action.kind == "remove_finalizers":
-        return _remove_finalizers(client, path, action)
-    answer = client.delete(
-        path,
-        uid=params["uid"],
-        resource_version=params["resource_version"],
-        grace_seconds=params["grace"],
-        propagation="Background",
-    )
-    return Outcome(action, "skipped", error="it was gone already") if answer is None else Outcome(action)
+    if action.kind != "remove_finalizers" or params["delete"]:
+        answer = client.delete(
+            path,
+            uid=params["uid"],
+            resource_version=params["resource_version"],
+            grace_seconds=params["grace"],
+            propagation="Background",
+        )
+        if answer is None:
+            return Outcome(action, "skipped", error="it was gone already")
+    return _remove_finalizers(client, path, action) if action.kind == "remove_finalizers" else Outcome(action)
 
 
 def _prove_dead(commands: Commands, params: dict[str, Any]) -> None:
@@ -49,7 +50,8 @@ def _prove_dead(commands: Commands, params: dict[str, Any]) -> None:
 def _remove_finalizers(client: Client, path: str, action: Action) -> Outcome:
     current = client.get(path)
     if current is None:
-        return Outcome(action, "skipped", error="it was gone already")
+        deleted = action.params["delete"]
+        return Outcome(action) if deleted else Outcome(action, "skipped", error="it was gone already")
     meta = current["metadata"]
     if meta["uid"] != action.params["uid"]:
         raise PreconditionFailed(f"{action.target} is another pod now")

@@ -88,11 +88,10 @@ def selected(pod: Pod, now: datetime, options: Options) -> bool:
 def _terminating(pod: Pod, now: datetime, options: Options) -> Optional[Finding]:
     meta = pod["metadata"]
     overdue = seconds_since(now, meta["deletionTimestamp"])
-    if overdue is None or overdue < 0:
-        return None  # still inside the time that it was given to end
-    waited = overdue + float(meta.get("deletionGracePeriodSeconds") or 0)
-    if waited < options.terminating_age:
+    # deletionTimestamp is when it should have ended: its grace period is over by then
+    if overdue is None or overdue < max(0, options.terminating_age):
         return None
+    waited = overdue + float(meta.get("deletionGracePeriodSeconds") or 0)
     finalizers = meta.get("finalizers") or []
     held = f", held by {', '.join(finalizers)}" if finalizers else ""
     return Finding(pod, "terminating", f"terminating for {waited:.0f} s{held}", waited)

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
@@ -20,6 +23,7 @@ LOG_LINES = 200
 LOG_BYTES = 256 * 1024
 LOG_WORKERS = 8
 KEEP_DAYS = 30
+STAMP = "%Y%m%dT%H%M%SZ"  # with which a bundle's name begins
 KEEP_BYTES = 1024 * 1024 * 1024
 # Whose logs are worth most when there are more pods than the sample holds.
 TELLING = ("crash_loop", "failed", "terminating", "unknown", "evicted", "rejected", "image_pull", "completed")
@@ -37,10 +41,9 @@ def write(
 ) -> str:
     """Write and seal the bundle; return its path.
 
-    root: where bundles live; old ones are pruned first. log_pods: how many pods' logs are kept.
+    root: where bundles live; old ones are pruned afterwards. log_pods: how many pods' logs are kept.
     Raises EvidenceError when it cannot be written. A part that the API cannot give is noted inside.
     """
-    prune(root, KEEP_DAYS, KEEP_BYTES, clock)
     bundle = Bundle.open("pod-reap", root, clock)
     wanted = {action.params["uid"]: action for action in actions}
     pods = [pod for pod in facts.pods if uid(pod) in wanted]
@@ -55,7 +58,18 @@ def write(
     _part(bundle, "k3s.journal", lambda: _journal(commands))
     for name, text in _logs(client, pods, wanted, log_pods):
         bundle.add_text(name, text)
-    return bundle.seal()
+    path = bundle.seal()
+    with contextlib.suppress(OSError):  # that old evidence stays is no reason to keep dead pods
+        _prune(path, root, clock)
+    return path
+
+
+def _prune(sealed: str, root: str, clock: Clock) -> None:
+    """Remove old bundles, unless all but the new one are too old at once: then it is the clock that is ahead."""
+    oldest = (clock.now() - timedelta(days=KEEP_DAYS)).strftime(STAMP)
+    others = [one.name for one in Path(root).glob("*Z-*") if one.name != Path(sealed).name]
+    if any(name >= oldest for name in others):
+        prune(root, KEEP_DAYS, KEEP_BYTES, clock)
 
 
 def lean(obj: dict[str, Any]) -> dict[str, Any]:

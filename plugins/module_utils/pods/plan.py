@@ -109,22 +109,25 @@ def _end(finding: Finding, facts: Facts, options: Options) -> tuple[list[Action]
     lives, why = container_lives(pod, facts)
     if is_guarded(pod) and lives is not False:
         return [], f"refused: {why}, and a second one beside it could damage its data"
-    actions = [] if _released(pod, finalizers) else [_delete(finding, forced=True)]
     stays = [item for item in finalizers if item not in options.finalizers]
     if stays:
         return [], explain_finalizers(stays, facts)
-    if finalizers:
-        actions.append(
-            Action(
-                "remove_finalizers",
-                name(pod),
-                f"{finding.reason}; named for removal: {', '.join(finalizers)}",
-                risk="high",
-                destructive=True,
-                params={**_params(finding), "remove": finalizers},
-            )
-        )
-    return actions, ""
+    if not finalizers:
+        return [_delete(finding, forced=True)], ""
+    return [_release(finding, finalizers)], ""
+
+
+def _release(finding: Finding, finalizers: list[str]) -> Action:
+    """One action for both steps, the forced deletion first: as two they would run at once and spoil each other."""
+    released = _released(finding.pod, finalizers)
+    return Action(
+        "remove_finalizers",
+        name(finding.pod),
+        f"{finding.reason}; named for removal: {', '.join(finalizers)}",
+        risk="high",
+        destructive=True,
+        params={**_params(finding), "remove": finalizers, "delete": not released, "grace": 0},
+    )
 
 
 def _released(pod: dict[str, Any], finalizers: list[str]) -> bool:

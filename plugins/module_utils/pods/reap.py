@@ -85,7 +85,7 @@ def _complete(envelope: Envelope, made: planning.Plan) -> None:
     envelope.extra.update(counts=made.counts, left=made.left, outcomes=dict(outcomes))
     if envelope.changed or (envelope.plan and not envelope.actions):
         # Before and after as names: what a person compares. Cut with the lists below.
-        before = [action.target for action in envelope.plan if action.kind != "remove_finalizers"]
+        before = [action.target for action in envelope.plan]
         gone = {outcome.action.target for outcome in envelope.actions if outcome.outcome == "done"}
         after = [target for target in before if target not in gone] if envelope.actions else []
         envelope.diff = {"before": {"pods": before}, "after": {"pods": after}}

@@ -8,9 +8,14 @@ from typing import Any, Callable, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster import predicates
 from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.client import Client
-from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import ApiUnreachable
+from ansible_collections.holdfast.k3s.plugins.module_utils.cluster.errors import (
+    ApiError,
+    ApiUnreachable,
+    passing,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Outcome
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods import facts as look
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods import why
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods.model import (
@@ -40,11 +45,13 @@ def verify(
 ) -> tuple[bool, dict[str, Any]]:
     """verified, and: remaining (pods that should be gone), not_ready (owners whose replacements are not, and why).
 
+    An action that failed or was refused leaves its pod as it was, so nothing is verified then.
     wait_seconds: how long replacements may take; 0 looks once.
     """
     done = [o for o in outcomes if o.outcome == "done"]
+    whole = not any(o.outcome in ("failed", "refused") for o in outcomes)
     if not done:
-        return True, {"remaining": [], "not_ready": []}
+        return whole, {"remaining": [], "not_ready": []}
     deadline = Deadline(clock, wait_seconds)
     forced = {o.action.params["uid"] for o in done if o.action.kind != "delete_pod"}
     gone = {o.action.params["uid"] for o in done}
@@ -60,7 +67,9 @@ def verify(
             ending = [name(pod) for pod in pods if uid(pod) in gone and name(pod) not in remaining]
             waiting = _not_ready(client, owners)
             failure: Optional[str] = None
-        except ApiUnreachable as lost:
+        except (ApiUnreachable, ApiError) as lost:
+            if not passing(lost):
+                raise
             remaining, ending, waiting, pods, failure = [], [], {}, [], str(lost)
         if not (remaining or ending or waiting or failure) or deadline.expired():
             break
@@ -69,7 +78,7 @@ def verify(
     extra = {"remaining": remaining, "still_ending": ending, "not_ready": explained}
     if failure:
         extra["error"] = failure
-    return not (remaining or ending or waiting or failure), extra
+    return whole and not (remaining or ending or waiting or failure), extra
 
 
 def _owners(done: list[Outcome]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -122,18 +131,18 @@ def _explain(
     try:
         facts.events = look.events(client, options.namespaces)
         facts.pvcs = look.claims(client, options.namespaces)
-    except ApiUnreachable:
-        pass
+    except (ApiUnreachable, ApiError):
+        pass  # the reason is a help, not the verdict
     explained = []
     for owner_uid, entry in waiting.items():
         reasons = []
         for pod in pods:
             reference = controller(pod)
             if reference and reference["uid"] == owner_uid and not predicates.pod_settled(pod)[0]:
-                reasons.append(f"{pod['metadata']['name']}: {why.explain(pod, facts).text}")
+                reasons.append(redact_text(f"{pod['metadata']['name']}: {why.explain(pod, facts).text}"))
         blocked = why.creation_failure(facts.events.get(owner_uid) or [])
         if blocked is not None:
-            reasons.append(blocked.text)
+            reasons.append(redact_text(blocked.text))
         explained.append({**entry, "why": reasons[:5]})
     return explained
 

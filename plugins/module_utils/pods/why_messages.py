@@ -17,13 +17,13 @@ _IMAGE = (
         "push it, or correct the tag; registry_recover can re-push from the node's own store",
     ),
     (
-        r"unauthorized|authentication required|denied|no basic auth|401|403",
+        r"unauthorized|authentication required|denied|no basic auth|\b401\b|\b403\b",
         "image_auth",
         "the registry wants credentials",
         "correct the pull secret or registries.yaml",
     ),
     (
-        r"toomanyrequests|429|rate limit",
+        r"toomanyrequests|\b429\b|rate limit",
         "image_rate_limit",
         "the registry limits the rate",
         "wait, or mirror the image locally",

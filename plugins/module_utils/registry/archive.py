@@ -74,20 +74,21 @@ class Archive:
             raise self._broken(f"{blob.member} is not a file")
         return stream
 
-    def image(self, reference: str, architecture: str = "amd64") -> Image:
+    def image(self, reference: str, architecture: str = "amd64", *, exact: bool = False) -> Image:
         """The image that the archive has under this reference, or its only one.
 
         reference: as in RepoTags; without a match an archive with a single image is taken as that image.
+        exact: take no other name, for a file that nobody said to hold this image.
         """
         if "index.json" in self._names:
-            return self._from_layout(reference, architecture)
+            return self._from_layout(reference, architecture, exact)
         if "manifest.json" in self._names:
-            return self._from_docker(reference)
+            return self._from_docker(reference, exact)
         raise self._broken("it has neither manifest.json nor index.json")
 
-    def _from_docker(self, reference: str) -> Image:
+    def _from_docker(self, reference: str, exact: bool) -> Image:
         entries = self._json("manifest.json")
-        entry = self._choose(entries, [list(e.get("RepoTags") or []) for e in entries], reference)
+        entry = self._choose(entries, [list(e.get("RepoTags") or []) for e in entries], reference, exact)
         config = self._blob(entry["Config"])
         layers = [self._blob(name) for name in entry["Layers"]]
         self._check_layers(entry["Config"], layers)
@@ -103,10 +104,10 @@ class Archive:
         body = json.dumps(manifest, separators=(",", ":"), sort_keys=True).encode()
         return Image(body, OCI_MANIFEST, [config, *layers])
 
-    def _from_layout(self, reference: str, architecture: str) -> Image:
+    def _from_layout(self, reference: str, architecture: str, exact: bool) -> Image:
         entries = self._json("index.json")["manifests"]
         names = [[str(v) for v in (entry.get("annotations") or {}).values()] for entry in entries]
-        entry = self._choose(entries, names, reference)
+        entry = self._choose(entries, names, reference, exact)
         while entry.get("mediaType") == OCI_INDEX or "manifest.list" in entry.get("mediaType", ""):
             children = self._json(_layout_path(entry["digest"]))["manifests"]
             fitting = [c for c in children if (c.get("platform") or {}).get("architecture") == architecture]
@@ -122,11 +123,13 @@ class Archive:
                 raise self._broken(f"blob {digest} has the content of {blob.digest}")
         return Image(body, found.get("mediaType") or entry["mediaType"], blobs)
 
-    def _choose(self, entries: Sequence[Any], names: Sequence[Sequence[str]], reference: str) -> Any:
+    def _choose(
+        self, entries: Sequence[Any], names: Sequence[Sequence[str]], reference: str, exact: bool
+    ) -> Any:
         for entry, known in zip(entries, names):
             if any(name == reference or name.endswith(f"/{reference}") for name in known):
                 return entry
-        if len(entries) == 1:
+        if len(entries) == 1 and not exact:
             return entries[0]
         listed = ", ".join(sorted(name for known in names for name in known)) or "without names"
         raise HoldfastError(

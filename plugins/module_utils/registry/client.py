@@ -31,6 +31,31 @@ class RegistryError(HoldfastError):
         super().__init__(msg, **kwargs)
         self.status = status
 
+    @property
+    def wants_login(self) -> bool:
+        """It answers, but not to whoever asks: nothing that a restart could mend."""
+        return self.status in (401, 403)
+
+
+class Garbled(RegistryError):
+    """It answered, but no registry says such a thing: damaged, or another service on its port."""
+
+
+def parsed(body: bytes, what: str) -> dict[str, Any]:
+    """The object in an answer. what: what was asked for."""
+    try:
+        found = json.loads(body.decode("utf-8"))
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    raise Garbled(
+        f"was answered with what is no JSON object: {body[:60]!r}",
+        field="registry",
+        value=what,
+        fix="see which service listens there (ss -ltnp), or push what is damaged again",
+    )
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -42,13 +67,13 @@ class Manifest:
 
     def data(self) -> dict[str, Any]:
         """The manifest parsed."""
-        return json.loads(self.body.decode("utf-8"))
+        return parsed(self.body, f"manifest {self.digest}")
 
-    def blobs(self) -> list[str]:
-        """Digests of the config and the layers that an image manifest names; empty for an index."""
+    def blobs(self) -> list[tuple[str, Optional[int]]]:
+        """Digest and size of the config and the layers that an image manifest names; empty for an index."""
         data = self.data()
-        config = [data["config"]["digest"]] if "config" in data else []
-        return config + [layer["digest"] for layer in data.get("layers", [])]
+        named = [data["config"]] if "config" in data else []
+        return [(one["digest"], one.get("size")) for one in [*named, *data.get("layers", [])]]
 
     def children(self) -> list[str]:
         """Digests of the manifests that an index names; empty for an image manifest."""
@@ -80,7 +105,7 @@ class RegistryClient:
             )
         self.url = url.rstrip("/")
         self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-        self._context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
+        self._context = self._trust(ca_file) if parts.scheme == "https" else None
         self._timeout = timeout
         self._headers: dict[str, str] = {}
         if username and password:
@@ -103,13 +128,14 @@ class RegistryClient:
         path: Optional[str] = f"/v2/_catalog?{urlencode({'n': page})}"
         while path:
             headers, body = self._call("GET", path, ok=(200,))[1:]
-            yield from json.loads(body.decode("utf-8")).get("repositories") or []
+            yield from self._parsed(body, path).get("repositories") or []
             path = self._next_page(headers, path)
 
     def tags(self, repository: str) -> list[str]:
         """Tags of a repository; empty when it is unknown or has none."""
-        status, _headers, body = self._call("GET", f"/v2/{quote(repository)}/tags/list", ok=(200, 404))
-        return sorted(json.loads(body.decode("utf-8")).get("tags") or []) if status == 200 else []
+        path = f"/v2/{quote(repository)}/tags/list"
+        status, _headers, body = self._call("GET", path, ok=(200, 404))
+        return sorted(self._parsed(body, path).get("tags") or []) if status == 200 else []
 
     def manifest(self, repository: str, reference: str) -> Optional[Manifest]:
         """The manifest of a tag or digest; None when the registry has none."""
@@ -155,10 +181,18 @@ class RegistryClient:
         status, headers, _body = self._call("HEAD", f"/v2/{quote(repository)}/blobs/{digest}", ok=(200, 404))
         return int(headers.get("content-length", "0")) if status == 200 else None
 
-    def readable(self, repository: str, digest: str) -> bool:
-        """Whether the blob's last byte can be read: the registry answers HEAD from a cache that outlives the file."""
-        size = self.blob_size(repository, digest)
-        if size is None:
+    def readable(self, repository: str, digest: str, expected: Optional[int] = None) -> bool:
+        """Whether the blob's last byte can be read: the registry answers HEAD from a cache that outlives the file.
+
+        expected: the size that the manifest names; a file that was cut off is served as if it were whole.
+        """
+        try:
+            size = self.blob_size(repository, digest)
+        except RegistryError as error:
+            if error.status < 500:
+                raise
+            return False
+        if size is None or (expected is not None and size != expected):
             return False
         try:
             headers = {"Range": f"bytes={max(0, size - 1)}-{max(0, size - 1)}"}
@@ -174,8 +208,11 @@ class RegistryClient:
         return body if status == 200 else None
 
     def upload_blob(self, repository: str, digest: str, content: bytes | IO[bytes], size: int) -> bool:
-        """Upload a blob in one piece unless the registry can serve it; True when bytes were sent."""
-        if self.readable(repository, digest):
+        """Upload a blob in one piece unless the registry can serve it; True when bytes were sent.
+
+        Raises RegistryError when the registry takes the bytes and still cannot serve them.
+        """
+        if self.readable(repository, digest, size):
             return False
         headers = self._call("POST", f"/v2/{quote(repository)}/blobs/uploads/", body=b"", ok=(202,))[1]
         location = urljoin(f"{self.url}/", headers.get("location", ""))
@@ -188,7 +225,24 @@ class RegistryClient:
             body=content,
             ok=(201,),
         )
+        if not self.readable(repository, digest, size):
+            raise _kept_damaged(self.url, digest)
         return True
+
+    def _trust(self, ca_file: Optional[str]) -> ssl.SSLContext:
+        """What certificates are checked against."""
+        try:
+            return ssl.create_default_context(cafile=ca_file)
+        except OSError as failure:  # SSLError is one too
+            raise RegistryError(
+                f"cannot be read as PEM: {failure}",
+                field="ca_file",
+                value=ca_file,
+                fix="name the file with the registry's authority, also in configs of registries.yaml",
+            ) from failure
+
+    def _parsed(self, body: bytes, path: str) -> dict[str, Any]:
+        return parsed(body, f"GET {self.url}{path}")
 
     def _next_page(self, headers: dict[str, str], path: str) -> Optional[str]:
         found = re.search(r'<([^>]+)>\s*;\s*rel="?next"?', headers.get("link", ""))
@@ -246,3 +300,15 @@ class RegistryClient:
                 value=self.url,
             )
         return answer.status, found, content
+
+
+def _kept_damaged(url: str, digest: str) -> RegistryError:
+    """A registry drops an upload when a file of that digest exists, whatever is in that file."""
+    algorithm, _, value = digest.partition(":")
+    data = f"docker/registry/v2/blobs/{algorithm}/{value[:2]}/{value}/data"
+    return RegistryError(
+        f"took {digest} and still cannot serve it whole: its own damaged file stands in the way",
+        field="url",
+        value=url,
+        fix=f"delete {data} below the registry's storage directory, then run this again",
+    )

@@ -33,13 +33,13 @@ TEXTS: tuple[tuple[str, str, str], ...] = (
      "name the registry with http:// in registries.yaml and restart k3s"),
     ("TLS", r"x509: |tls: |certificate signed by unknown authority",
      "give the registry's CA as configs.<registry>.tls.ca_file in registries.yaml"),
-    ("RATE-LIMIT", r"429|toomanyrequests|rate limit", "wait, log in, or mirror the image in the local registry"),
+    ("RATE-LIMIT", r"\b429\b|toomanyrequests|rate limit", "wait, log in, or mirror the image in the local registry"),
     ("ARCH", r"no match for platform|exec format error|does not match the specified platform",
      "push an image built for this machine's architecture"),
     ("BLOB-MISSING", r"blob unknown|blob[^\n]*not found|failed size validation|unexpected commit digest|unexpected EOF"
-     r"|content digest[^\n]*not found|failed to copy: [^\n]*404",
+     r"|content digest[^\n]*not found|failed to copy: [^\n]*\b404\b",
      "push the image again"),
-    ("AUTH", r"401|403 Forbidden|unauthorized|authorization failed|pull access denied|no basic auth credentials",
+    ("AUTH", r"\b401\b|403 Forbidden|unauthorized|authorization failed|pull access denied|no basic auth credentials",
      "check the credentials: configs.<registry>.auth in registries.yaml, or the pull secret"),
     ("DNS", r"no such host|server misbehaving|name resolution", "check the name and /etc/resolv.conf"),
     ("REGISTRY-DOWN", r"connection refused|connection reset|no route to host|network is unreachable|EOF\b",
@@ -70,8 +70,8 @@ def nearest(name: str, known: list[str]) -> str | None:
 def examine(image: str, message: str, facts: dict[str, Any]) -> Verdict:
     """The verdict on one image.
 
-    facts (all optional): local (the registry is ours), ping_error, deviation (of hosts.toml), repositories, tags,
-    repository, tag, manifest (bool), missing_blobs, available (where a lost image can come from), disk_full,
+    facts (all optional): local (the registry is ours), ping_error, auth_error, deviation (of hosts.toml), repositories, tags,
+    repository, tag, manifest (bool), missing_blobs, error (instead of an answer), available (where a lost image can come from), disk_full,
     clock_skew.
     """
     text = from_text(message)
@@ -90,6 +90,14 @@ def examine(image: str, message: str, facts: dict[str, Any]) -> Verdict:
     content = _content(image, facts)
     if content:
         return content
+    # it answers, so what the kubelet said about its silence is over
+    if (
+        facts.get("auth_error")
+        and facts.get("local")
+        and (not text or text[0] in ("REGISTRY-DOWN", "TIMEOUT"))
+    ):
+        return Verdict("AUTH", f"the registry wants other credentials: {facts['auth_error']}",
+                       "give username and password, or configs.<registry>.auth in registries.yaml")  # fmt: skip
     if text:
         automatic = AUTOMATIC.get(text[0], "") if facts.get("available") or text[0] == "REGISTRY-DOWN" else ""
         return Verdict(text[0], _short(message), text[1], automatic if facts.get("local") else "")
@@ -101,6 +109,9 @@ def _content(image: str, facts: dict[str, Any]) -> Verdict | None:
     if facts.get("missing_blobs"):
         return Verdict("BLOB-MISSING", f"the registry lost {len(facts['missing_blobs'])} blobs of {image}, "
                        f"{facts['missing_blobs'][0][:19]}… among them", "push the image again", _push(facts))  # fmt: skip
+    if facts.get("error"):
+        return Verdict("UNSERVED", f"the registry does not serve {image}: {facts['error']}",
+                       "push the image again; if that does not help, see the registry's journal", _push(facts))  # fmt: skip
     if facts.get("manifest") is False:
         repository, tag = facts.get("repository", ""), facts.get("tag", "")
         known = facts.get("repositories") or []

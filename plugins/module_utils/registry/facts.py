@@ -11,7 +11,9 @@ from typing import Any
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, needed, service, sources
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.access import Access, access
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
+    Garbled,
     RegistryClient,
     RegistryError,
 )
@@ -54,6 +56,26 @@ def read_registries(path: str) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
+def connect(settings: Settings, registries: dict[str, Any], url: str, timeout: float) -> RegistryClient:
+    """A connection with the options' credentials, else with containerd's own."""
+    given = Access(settings.username, settings.password, settings.ca_file)
+    used = access(registries, settings.registry, url, given)
+    return RegistryClient(
+        url, username=used.username, password=used.password, ca_file=used.ca_file, timeout=timeout
+    )
+
+
+def ask(client: RegistryClient) -> dict[str, Any]:
+    """Whether the registry answers: ping_error (it does not), auth_error (it wants other credentials), repositories."""
+    answer: dict[str, Any] = {"ping_error": "", "auth_error": "", "repositories": []}
+    try:
+        client.ping()
+        answer["repositories"] = sorted(client.catalog())
+    except RegistryError as error:
+        answer["auth_error" if error.wants_login else "ping_error"] = str(error)
+    return answer
+
+
 def image_fact(client: RegistryClient, reference: Reference, known: dict[str, bool]) -> dict[str, Any]:
     """What the registry has of one image."""
     fact: dict[str, Any] = {"repository": reference.repository, "tag": reference.tag or reference.digest}
@@ -63,8 +85,9 @@ def image_fact(client: RegistryClient, reference: Reference, known: dict[str, bo
             fact["missing_blobs"] = missing_blobs(client, reference.repository, reference.wanted, known)
         else:
             fact["tags"] = client.tags(reference.repository)
-    except (RegistryError, ValueError) as error:
-        fact["error"] = str(error)
+    except RegistryError as error:
+        fact["auth_error" if error.wants_login else "error"] = str(error)
+        fact["damaged"] = error.status >= 500 or isinstance(error, Garbled)
     return fact
 
 
@@ -106,19 +129,8 @@ def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime)
     facts["disk_full"] = disk_full(settings.data_dir, settings.disk_free_percent)
     facts["failing"] = needed.failing(pods)
     facts["slow"] = needed.slow_pulls(pods, events, now, settings.act_minutes)
-    client = RegistryClient(
-        facts["url"],
-        username=settings.username,
-        password=settings.password,
-        ca_file=settings.ca_file,
-        timeout=10,
-    )
-    facts["ping_error"], facts["repositories"] = "", []
-    try:
-        client.ping()
-        facts["repositories"] = sorted(client.catalog())
-    except RegistryError as error:
-        facts["ping_error"] = str(error)
+    client = connect(settings, registries, facts["url"], timeout=10)
+    facts.update(ask(client))
     users = needed.users([*needed.unfinished(pods), *workloads])
     have = sources.whole_in_containerd(commands, settings.binary)
     known: dict[str, bool] = {}
@@ -127,7 +139,7 @@ def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime)
         fact: dict[str, Any] = {"users": users.get(image, []), "local": False}
         if reference is not None and reference.registry == settings.registry:
             fact["local"] = True
-            if not facts["ping_error"]:
+            if not (facts["ping_error"] or facts["auth_error"]):
                 fact.update(image_fact(client, reference, known))
             if broken(fact):
                 lost = fact.get("missing_blobs", []) if fact.get("manifest") else []
@@ -142,5 +154,5 @@ def observe(commands: Commands, cluster: Any, settings: Settings, now: datetime)
 
 
 def broken(fact: dict[str, Any]) -> bool:
-    """The registry lacks something of an image."""
-    return fact.get("manifest") is False or bool(fact.get("missing_blobs")) or "error" in fact
+    """The registry lacks something of an image, or cannot read it; one that was only silent may have another image."""
+    return fact.get("manifest") is False or bool(fact.get("missing_blobs")) or bool(fact.get("damaged"))

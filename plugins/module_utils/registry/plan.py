@@ -7,14 +7,24 @@ from typing import Any
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.doctor import Verdict, examine
 
+SHARED = ("ping_error", "auth_error", "deviation", "repositories", "disk_full")
+
 
 def examined(facts: dict[str, Any], image: str, message: str) -> Verdict:
     """The doctor's verdict on an image, with everything that the facts know about it."""
     about = facts["images"].get(image, {})
-    shared = {key: facts[key] for key in ("ping_error", "deviation", "repositories", "disk_full")}
+    shared = {key: facts[key] for key in SHARED}
     if not about.get("local"):
-        shared.update(ping_error="", deviation="")
+        shared.update(ping_error="", auth_error="", deviation="")
     return examine(image, message, {**shared, **about})
+
+
+def lacking(about: dict[str, Any]) -> bool:
+    """Whether the registry was seen not to serve one of its own images, for whatever reason."""
+    wrong = about.get("manifest") is False or any(
+        about.get(key) for key in ("missing_blobs", "error", "auth_error")
+    )
+    return bool(about.get("local")) and wrong
 
 
 def verdicts(facts: dict[str, Any]) -> dict[str, Verdict]:
@@ -26,8 +36,7 @@ def verdicts(facts: dict[str, Any]) -> dict[str, Verdict]:
         if one["image"] not in found or found[one["image"]].cause == "UNKNOWN":
             found[one["image"]] = verdict
     for image, about in facts["images"].items():
-        lacking = about.get("manifest") is False or about.get("missing_blobs")
-        if image not in found and about.get("local") and lacking:
+        if image not in found and lacking(about):
             found[image] = examined(facts, image, "")
     return found
 
@@ -56,22 +65,46 @@ def plan(facts: dict[str, Any], *, retry_pods: bool = True, restart_k3s: bool = 
                 params = {"source": about["available"], "blobs": about.get("missing_blobs", [])}
                 actions.append(Action("push_image", image, verdict.why, params=params))
     if retry_pods:
-        actions += retries(facts, found)
+        actions += retries(facts, found, actions)
     return actions
 
 
-def retries(facts: dict[str, Any], found: dict[str, Verdict]) -> list[Action]:
-    """Delete the pods that wait in back-off although their image can be had again; only where an owner recreates them."""
+# A new pod would fail as the old one did until a person has done something.
+FOR_A_PERSON = frozenset(
+    ("ARCH", "AUTH", "BAD-NAME", "CLOCK", "DISK-FULL", "DNS", "HOSTS-TOML", "NEVER-PULL", "RATE-LIMIT", "TLS",
+     "TLS-SCHEME")
+)  # fmt: skip
+
+
+def curable(verdict: Verdict, about: dict[str, Any], steps: list[Action]) -> bool:
+    """Whether an image can be had: a step of this plan heals it, or it is whole and nothing else stands in the way."""
+    if verdict.automatic in {step.kind for step in steps}:
+        return True
+    whole = about.get("local") and about.get("manifest") and not lacking(about)
+    return bool(whole) and verdict.cause not in FOR_A_PERSON
+
+
+def step_name(step: Action) -> str:
+    """How a step is named where another one needs it."""
+    return f"{step.kind} {step.target}"
+
+
+def needs(image: str, steps: list[Action]) -> list[str]:
+    """The steps without which a new pod could not have the image either."""
+    return [step_name(step) for step in steps if step.kind != "push_image" or step.target == image]
+
+
+def retries(facts: dict[str, Any], found: dict[str, Verdict], steps: list[Action]) -> list[Action]:
+    """Delete the pods that wait in back-off although their image can be had again; only where an owner recreates them.
+
+    steps: what the plan does before.
+    """
     actions = []
     seen: set[str] = set()
     for one in facts["failing"]:
         verdict = found[one["image"]]
         about = facts["images"].get(one["image"], {})
-        whole = about.get("local") and about.get("manifest") and not about.get("missing_blobs")
-        curable = bool(verdict.automatic) or (
-            whole and verdict.cause not in ("ARCH", "BAD-NAME", "NEVER-PULL")
-        )
-        if not curable or not one["owner"] or one["uid"] in seen:
+        if not curable(verdict, about, steps) or not one["owner"] or one["uid"] in seen:
             continue
         seen.add(one["uid"])
         actions.append(
@@ -80,7 +113,10 @@ def retries(facts: dict[str, Any], found: dict[str, Verdict]) -> list[Action]:
                 f"{one['namespace']}/{one['pod']}",
                 f"waits in back-off for {one['image']}; its {one['owner']} makes a new one",
                 destructive=True,
-                params={key: one[key] for key in ("namespace", "pod", "uid", "resource_version", "image")},
+                params={
+                    **{key: one[key] for key in ("namespace", "pod", "uid", "image")},
+                    "needs": needs(one["image"], steps),
+                },
             )
         )
     return actions
@@ -89,19 +125,15 @@ def retries(facts: dict[str, Any], found: dict[str, Verdict]) -> list[Action]:
 def report(facts: dict[str, Any]) -> dict[str, Any]:
     """What registry_info returns and registry_recover adds to its result."""
     found = verdicts(facts)
-    lacking = sorted(
-        image
-        for image, about in facts["images"].items()
-        if about.get("local") and (about.get("manifest") is False or about.get("missing_blobs"))
-    )
+    missing = sorted(image for image, about in facts["images"].items() if lacking(about))
     return {
         "url": facts["url"],
         "runner": {key: facts["runner"][key] for key in ("kind", "name", "state")},
         "answers": not facts["ping_error"],
-        "error": facts["ping_error"],
+        "error": facts["ping_error"] or facts["auth_error"],
         "repositories": facts["repositories"],
         "needed": sorted(image for image, about in facts["images"].items() if about.get("local")),
-        "missing": lacking,
+        "missing": missing,
         "deviation": facts["deviation"],
         "failing": [
             {
@@ -120,6 +152,10 @@ def report(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def healthy(facts: dict[str, Any]) -> bool:
-    """The registry answers, has what is needed, is reached as configured, and no pod waits for one of its images."""
+    """The registry answers to us, has what is needed, is reached as configured, and no pod waits for one of its images.
+
+    Without the cluster's word nobody knows what is needed and who waits.
+    """
     waiting = [one for one in facts["failing"] if facts["images"].get(one["image"], {}).get("local")]
-    return not (facts["ping_error"] or facts["deviation"] or report(facts)["missing"] or waiting)
+    unknown = facts["ping_error"] or facts["auth_error"] or facts["cluster_error"]
+    return not (unknown or facts["deviation"] or report(facts)["missing"] or waiting)

@@ -12,12 +12,19 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.envelope import 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     EvidenceError,
     HoldfastError,
+    PreconditionFailed,
     Refused,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.evidence import Bundle
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import Context, run
-from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, plan, service, sources
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import (
+    hosts,
+    needed,
+    plan,
+    service,
+    sources,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.archive import Archive, push
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import (
     RegistryClient,
@@ -25,6 +32,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client impor
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.facts import (
     Settings,
+    broken,
+    connect,
+    image_fact,
     observe,
     read_registries,
 )
@@ -42,6 +52,7 @@ class Recovery:
         self.settings, self.cluster, self.commands, self.clock = settings, cluster, commands, clock
         self.params = params
         self.facts: dict[str, Any] = {}
+        self.done: set[str] = set()
 
     def observe(self) -> dict[str, Any]:
         """Facts, kept for the report of a preview."""
@@ -76,14 +87,14 @@ class Recovery:
             "push_image": self.push_image,
             "retry_pod": self.retry_pod,
         }
-        return handlers[action.kind](action)
+        answer = handlers[action.kind](action)
+        self.done.add(plan.step_name(action))
+        return answer
 
     def client(self) -> RegistryClient:
         """A connection to the registry."""
-        one = self.settings
-        return RegistryClient(
-            self.facts["url"], username=one.username, password=one.password, ca_file=one.ca_file, timeout=60
-        )
+        registries = read_registries(self.settings.registries_yaml)
+        return connect(self.settings, registries, self.facts["url"], timeout=60)
 
     def restart_registry(self, _action: Action) -> dict[str, Any]:
         """Restart it and wait until it answers."""
@@ -94,6 +105,8 @@ class Recovery:
                 self.client().ping()
                 return {"answers_after": round(self.clock.monotonic() - began, 1)}
             except RegistryError as error:
+                if error.wants_login:
+                    return {"answers_after": round(self.clock.monotonic() - began, 1)}
                 if patience.expired():
                     raise HoldfastError(
                         f"the registry does not answer after its restart: {error}", field="registry",
@@ -144,7 +157,8 @@ class Recovery:
                 self.commands.run([*ctr, "images", "export", path, reference.name], timeout=600)
             archive = Archive(path)
             try:
-                image = archive.image(f"{reference.registry}/{reference.repository}:{reference.tag}")
+                name = f"{reference.registry}/{reference.repository}:{reference.tag}"
+                image = archive.image(name, exact=source != sources.CONTAINERD)
                 sent = push(archive, image, self.client(), reference.repository, reference.tag)
             finally:
                 archive.close()
@@ -168,12 +182,42 @@ class Recovery:
         client.close()
         return sent
 
-    def retry_pod(self, action: Action) -> dict[str, Any]:
-        """Delete exactly the pod that was looked at; its owner makes a new one without the back-off."""
+    def retry_pod(self, action: Action) -> Any:
+        """Delete a pod that still waits, as it is now; its owner makes a new one without the back-off."""
         one = action.params
+        undone = [step for step in one["needs"] if step not in self.done]
+        if undone:
+            raise Refused(
+                f"its image cannot be had yet: {', '.join(undone)} came to nothing",
+                field="pod", value=action.target,
+            )  # fmt: skip
+        self.check_image(one["image"])
         path = f"/api/v1/namespaces/{one['namespace']}/pods/{one['pod']}"
-        self.cluster.delete(path, uid=one["uid"])
+        # the kubelet writes to such a pod at every attempt to pull, so one look may be too old already
+        for last in (False, False, True):
+            pod = self.cluster.get(path)
+            waits = pod is not None and pod["metadata"]["uid"] == one["uid"] and needed.failing([pod])
+            if not waits:
+                return Outcome(action, "skipped", error="it does not wait for an image any more")
+            try:
+                version = pod["metadata"]["resourceVersion"]
+                self.cluster.delete(path, uid=one["uid"], resource_version=version)
+                break
+            except PreconditionFailed:
+                if last:
+                    raise
         return {}
+
+    def check_image(self, image: str) -> None:
+        """Refuse what the registry cannot serve; one that did not answer when the plan was made may lack it."""
+        reference = parse(image)
+        if reference is None:
+            return
+        client = self.client()
+        fact = image_fact(client, reference, {})
+        client.close()
+        if broken(fact):
+            raise Refused("the registry cannot serve it", field="image", value=image, fix="push it again")
 
     # --- verify ------------------------------------------------------------------------------------------------
     def verify(self, _facts: dict[str, Any], outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:

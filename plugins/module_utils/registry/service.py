@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from typing import Any
@@ -26,18 +27,31 @@ def is_registry(name: str, image: str) -> bool:
     return last in ("registry", "distribution") or name.strip("/") == "registry"
 
 
+def rows(out: str) -> list[dict[str, Any]]:
+    """What an engine lists: podman prints one array, Docker one object a line; what is no JSON is no container."""
+    for texts in ([out], out.splitlines()):
+        found: list[Any] = []
+        for text in texts:
+            with contextlib.suppress(ValueError):
+                parsed = json.loads(text)
+                found += parsed if isinstance(parsed, list) else [parsed]
+        if found:
+            break
+    return [row for row in found if isinstance(row, dict)]
+
+
 def containers(commands: Commands, engine: str) -> list[dict[str, str]]:
     """Registry containers of an engine, stopped ones included."""
     if not shutil.which(engine):
         return []
+    # docker 20.10 takes the word json for a template and prints it
+    form = "{{json .}}" if engine == "docker" else "json"
     try:
-        out = commands.run([engine, "ps", "--all", "--format", "json"], timeout=20).out.strip()
+        out = commands.run([engine, "ps", "--all", "--format", form], timeout=20).out
     except HoldfastError:
         return []
-    # podman prints one array, Docker one object a line
-    rows = json.loads(out) if out.startswith("[") else [json.loads(line) for line in out.splitlines()]
     found = []
-    for row in rows or []:
+    for row in rows(out):
         names = row.get("Names") or ""
         name = names[0] if isinstance(names, list) else str(names)
         if is_registry(name, str(row.get("Image", ""))):

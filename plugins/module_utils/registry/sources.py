@@ -61,7 +61,7 @@ def complete(text: str) -> set[str]:
 
 
 def archive_with(reference: Reference, folders: Sequence[str]) -> str:
-    """A tar file below `folders` that holds the image, or an empty string."""
+    """A tar file below `folders` that holds the image under its own name, or an empty string."""
     for folder in folders:
         for path in sorted(Path(folder).glob("*.tar")):
             try:
@@ -69,7 +69,7 @@ def archive_with(reference: Reference, folders: Sequence[str]) -> str:
             except HoldfastError:
                 continue
             try:
-                archive.image(f"{reference.registry}/{reference.repository}:{reference.tag}")
+                archive.image(f"{reference.registry}/{reference.repository}:{reference.tag}", exact=True)
                 return str(path)
             except (HoldfastError, KeyError, ValueError):
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def missing_blobs(client: Any, repository: str, wanted: str, known: dict[str, bool]) -> list[str]:
-    """Digests that the manifest names and whose last byte cannot be read; of an index, this machine's part counts.
+    """Digests that the manifest names and that cannot be read up to the size it names; of an index, this machine's part counts.
 
     client: a RegistryClient. wanted: tag or digest; unknown to the registry, it is the one that is missing.
     known: what was read already, by repository and digest; images share most of their layers.
@@ -18,10 +18,10 @@ def missing_blobs(client: Any, repository: str, wanted: str, known: dict[str, bo
     if manifest is None:
         return [wanted]
     missing = []
-    for digest in manifest.blobs():
+    for digest, size in manifest.blobs():
         key = f"{repository}@{digest}"
         if key not in known:
-            known[key] = client.readable(repository, digest)
+            known[key] = client.readable(repository, digest, size)
         missing += [] if known[key] else [digest]
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     children = manifest.data().get("manifests", [])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -23,6 +24,22 @@ TEXTS = [
     f"--token={CANARY} --node-ip=1.2.3.4",
     f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n-----END RSA PRIVATE KEY-----",
     f"-----BEGIN PRIVATE KEY-----\n{CANARY}",
+    f"DB_PASS={CANARY}",
+    f"PGPASS={CANARY}",
+    f"env SMTP_PASS: {CANARY}",
+    f"MYSQL_PWD={CANARY} mysql",
+    f"REDIS_AUTH='{CANARY}'",
+    f"redis-server --requirepass {CANARY}",
+    f"app --db-pass {CANARY} --port 1",
+    f"k3s server --token {CANARY}",
+    f"k3s agent --agent-token '{CANARY}'",
+    f"k3s etcd-snapshot --etcd-s3-secret-key {CANARY}",
+    f"ExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--token' \\\n\t'{CANARY}' \\\n",
+    f"argv ['--token', '{CANARY}']",
+    json.dumps(json.dumps({"password": CANARY, "a": 1})),
+    json.dumps(json.dumps({"a": json.dumps({"password": f'x" {CANARY}'})})),
+    json.dumps(json.dumps({"DB_PASS": f'x"{CANARY}'})),
+    f'password="{CANARY}',
     f"joining with K10{'a' * 64}::server:{CANARY}",
 ]
 
@@ -34,6 +51,10 @@ OBJECTS = [
     {"kind": "ConfigMap", "data": {"SESSION_TOKEN": CANARY}},
     {"args": ["--password", CANARY]},
     {"args": [f"--password={CANARY}"]},
+    {"args": ["--requirepass", CANARY]},
+    {"args": ["--db-pass", CANARY]},
+    {"env": [{"name": name, "value": CANARY} for name in ("DB_PASS", "PGPASS", "MYSQL_PWD", "REDIS_AUTH")]},
+    {"kind": "ConfigMap", "data": {"SMTP_PASS": CANARY, "config.json": json.dumps({"db_pass": CANARY})}},
     {"users": [{"user": {"token": CANARY, "client-key-data": CANARY}}]},
     {
         "kind": "Secret",
@@ -88,5 +109,31 @@ def test_what_a_person_needs_stays() -> None:
         "run again with allow_node_password_reset: true",
         '{"secrets_encryption": true}',
         "x_token=false; y",
+        "secrets.keys = 'keys': these keys are missing",
+        "--token-file /etc/rancher/token and --etcd-s3-secret-key-file /x",
+        "give --token --debug",
+        "--- PASS: TestX (0.00s), PWD=/root, COMPASS=n, OAUTH: yes",
+        json.dumps(json.dumps({"secret": True, "token": None})),
+        "check the credentials: configs.<registry>.auth in registries.yaml, or the pull secret",
     ):
         assert redact_text(advice) == advice, "true and false are no secrets"
+
+
+def seconds(text: str) -> float:
+    """The best of three, so that a busy machine does not count."""
+    taken = []
+    for _ in range(3):
+        began = time.process_time()
+        redact_text(text)
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
+@pytest.mark.parametrize(
+    "unit", ["aZ9_.-b7", "TOKEN", "TOKEN ", "token.", "x_key.", "a.b-c+", "--", "password=", 'p\\"']
+)
+def test_a_long_line_takes_time_in_proportion(unit: str) -> None:
+    """Logs hold lines of many kilobytes without a blank; quadratic time would be 64 times that of an eighth."""
+    short = "a key " + unit * (4096 // len(unit))
+    long = "a key " + unit * (8 * 4096 // len(unit))
+    assert seconds(long) < 24 * max(seconds(short), 1e-4)

@@ -44,8 +44,9 @@ TABLE: list[tuple[dict[str, Any], str | None]] = [
     ({"phase": "Pending", "state": waiting("ContainerCreating")}, None),
     ({"state": waiting("CrashLoopBackOff"), "restarts": 5}, "crash_loop"),
     ({"state": waiting("CrashLoopBackOff"), "restarts": 4}, None),
-    ({"deleted_for": 271}, "terminating"),
-    ({"deleted_for": 269}, None),
+    ({"deleted_for": 301}, "terminating"),
+    ({"deleted_for": 299}, None),
+    ({"deleted_for": 10, "grace": 3600}, None),
     ({"deleted_for": -100, "grace": 3600}, None),
     ({"deleted_for": 400, "phase": "Failed"}, "terminating"),
 ]

@@ -44,7 +44,7 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], dict[str, bool] | None, list[s
         {**STUCK, "finalizers": ["x.io/y"]},
         {"finalizers": ("x.io/y",)},
         None,
-        ["force_delete_pod", "remove_finalizers"],
+        ["remove_finalizers"],
         "",
     ),
     (

@@ -17,6 +17,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     EvidenceError,
     HoldfastError,
 )
+from ansible_collections.holdfast.k3s.plugins.module_utils.pods import evidence
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods.options import REAP, SELECT
 from ansible_collections.holdfast.k3s.plugins.module_utils.pods.reap import reap
 
@@ -153,8 +154,55 @@ def test_a_finalizer_goes_only_by_name(cluster: Any, pod: Any, go: Any) -> None:
     cluster.put_pod(pod("a", deleted_for=400, finalizers=["x.io/a", "x.io/b"]))
     assert "x.io/b" in go(remove_finalizers=["x.io/a"])["left"][0]["why"]
     result = go(remove_finalizers=["x.io/a", "x.io/b"])
-    assert [a["outcome"] for a in result["actions"]] == ["done", "done"] and result["verified"]
+    assert [(a["kind"], a["outcome"]) for a in result["actions"]] == [("remove_finalizers", "done")]
+    assert [verb for verb, _path in cluster.calls if verb != "LIST"] == ["DELETE", "PATCH"]
+    assert result["verified"] and result["diff"] == {"before": {"pods": ["n/a"]}, "after": {"pods": []}}
     assert cluster.get("/api/v1/namespaces/n/pods/a") is None
+
+
+def test_many_pods_with_finalizers_go_at_once(cluster: Any, pod: Any, go: Any) -> None:
+    """A deletion changes the resourceVersion, so whatever else is done to that pod must wait for it."""
+    for number in range(20):
+        cluster.put_pod(pod(f"p{number}", deleted_for=400, finalizers=["x.io/a"]))
+
+    def change(path: str, obj: dict[str, Any]) -> None:
+        obj["metadata"]["resourceVersion"] = "8"
+        if path in cluster.objects:
+            cluster.put(path, obj)
+
+    cluster.on_delete = change
+    result = go(remove_finalizers=["x.io/a"], workers=12)
+    assert result["outcomes"] == {"done": 20} and result["verified"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "left"),
+    [
+        (["20250101", "20251220"], ["20251220"]),
+        (["20250101", "20250601"], ["20250101", "20250601"]),
+        ([], []),
+    ],
+)
+def test_old_evidence_goes_unless_the_clock_is_ahead(
+    cluster: Any, pod: Any, go: Any, tmp_path: Path, stamps: list[str], left: list[str]
+) -> None:
+    cluster.put_pod(pod("a", phase="Failed"))
+    for stamp in stamps:
+        (tmp_path / "incidents" / f"{stamp}T000000Z-x").mkdir(parents=True)
+    result = go()
+    names = sorted(path.name for path in (tmp_path / "incidents").iterdir())
+    assert [name[:8] for name in names] == [*left, Path(result["evidence"]).name[:8]]
+
+
+def test_old_evidence_that_cannot_go_stops_nothing(
+    cluster: Any, pod: Any, go: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: Any) -> None:
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(evidence, "_prune", broken)
+    cluster.put_pod(pod("a", phase="Failed"))
+    assert go()["outcomes"] == {"done": 1}
 
 
 def test_replacements_that_do_not_come_are_named_with_the_reason(cluster: Any, pod: Any, go: Any) -> None:
@@ -166,6 +214,15 @@ def test_replacements_that_do_not_come_are_named_with_the_reason(cluster: Any, p
         "status": {"readyReplicas": 0},
     }
     cluster.put("/apis/apps/v1/namespaces/n/replicasets/o", replicaset)
+    refusal = 'admission webhook "w" denied the request: DB_PASS=canary-admission'
+    about = {"uid": "uid-o", "kind": "ReplicaSet"}
+    refused = {
+        "metadata": {"name": "e"},
+        "involvedObject": about,
+        "reason": "FailedCreate",
+        "message": refusal,
+    }
+    cluster.put("/api/v1/namespaces/n/events/e", refused)
     cluster.on_delete = lambda path, obj: cluster.put_pod(
         pod(
             "b", phase="Pending", state={"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}
@@ -174,7 +231,9 @@ def test_replacements_that_do_not_come_are_named_with_the_reason(cluster: Any, p
     result = go(wait_timeout=5)
     assert result["verified"] is False
     assert result["not_ready"][0]["state"] == "0 of 1 replicas ready"
-    assert "b: cannot pull localhost:5000/app:1" in result["not_ready"][0]["why"][0]
+    why = result["not_ready"][0]["why"]
+    assert "b: cannot pull localhost:5000/app:1" in why[0]
+    assert "webhook w denies it" in why[1] and "canary" not in why[1]
 
 
 def test_budget_and_long_lists(cluster: Any, pod: Any, go: Any) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
-from ansible_collections.holdfast.k3s.plugins.module_utils.registry import loading, unit
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import loading, sources, unit
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.archive import (
     OCI_MANIFEST,
     Archive,
     push,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import Manifest
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.refs import parse
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.whole import missing_blobs
 
 LAYERS = [b"layer one" * 100, b"layer two"]
@@ -97,8 +98,8 @@ class Registry:
     def manifest(self, _repository: str, reference: str) -> Manifest | None:
         return self.manifests.get(reference)
 
-    def readable(self, _repository: str, digest: str) -> bool:
-        return digest in self.blobs
+    def readable(self, _repository: str, digest: str, size: int) -> bool:
+        return len(self.blobs.get(digest, b"")) == size
 
 
 def test_a_docker_archive_is_pushed_and_the_second_push_sends_nothing(tmp_path: Path) -> None:
@@ -111,6 +112,9 @@ def test_a_docker_archive_is_pushed_and_the_second_push_sends_nothing(tmp_path: 
     assert sent is not None and sent >= sum(map(len, LAYERS))
     assert push(tar, image, registry, "lab/x", "1") == 0
     assert missing_blobs(registry, "lab/x", "1", {}) == []
+    registry.blobs[sha(LAYERS[0])] = LAYERS[0][:-1]
+    assert missing_blobs(registry, "lab/x", "1", {}) == [sha(LAYERS[0])], "cut off, and all of it is served"
+    registry.blobs[sha(LAYERS[0])] = LAYERS[0]
     del registry.blobs[sha(LAYERS[1])]
     assert missing_blobs(registry, "lab/x", "1", {}) == [sha(LAYERS[1])]
     assert missing_blobs(registry, "lab/x", "2", {}) == ["2"]
@@ -122,6 +126,21 @@ def test_a_layout_gives_the_manifest_of_the_architecture_unchanged(tmp_path: Pat
     assert sha(b"amd64") in [blob.digest for blob in amd.blobs]
     assert sha(b"arm64") in [blob.digest for blob in arm.blobs]
     push(tar, amd, Registry(), "lab/x", "1")
+
+
+def test_a_file_that_holds_another_image_is_no_source(tmp_path: Path) -> None:
+    """k3s's images directory holds pause.tar and the like: its only image is not the one that was lost."""
+    docker(tmp_path)
+    layout(tmp_path)
+    lost, kept = parse("localhost:5000/shop/api:1.4"), parse("localhost:5000/lab/x:1")
+    assert lost is not None and kept is not None
+    assert sources.archive_with(lost, [str(tmp_path)]) == ""
+    assert sources.archive_with(kept, [str(tmp_path)]) == str(tmp_path / "d.tar")
+    for name in ("d.tar", "o.tar"):
+        tar = Archive(str(tmp_path / name))
+        assert tar.image("shop/api:1.4"), "who names the file says what is in it"
+        with pytest.raises(HoldfastError, match="none of that name"):
+            tar.image("shop/api:1.4", exact=True)
 
 
 def test_a_damaged_layer_is_found_before_anything_is_pushed(tmp_path: Path) -> None:

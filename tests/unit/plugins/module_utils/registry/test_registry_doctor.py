@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.pods import why_messages
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts, needed, plan
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.doctor import examine, from_text
 from ansible_collections.holdfast.k3s.plugins.module_utils.registry.refs import parse
@@ -37,6 +38,16 @@ def test_a_message_gives_its_cause_away(cause: str, message: str) -> None:
     assert found and found[0] == cause and found[1]
 
 
+@pytest.mark.parametrize("number", ["401", "403", "404", "429"])
+def test_a_number_within_a_digest_says_nothing(number: str) -> None:
+    digest = f"sha256:ab{number}cd"
+    assert from_text(f"failed to copy: {digest}: connection refused") == (
+        "REGISTRY-DOWN",
+        "start the registry",
+    )
+    assert why_messages.image("x", "ErrImagePull", f"{digest}: connection refused")[0] == "registry_down"
+
+
 def look(image: str = "localhost:5000/lab/redis:7", message: str = "", **facts: Any) -> Any:
     usual = {
         "local": True,
@@ -55,6 +66,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("BLOB-MISSING", "", {"missing_blobs": ["sha256:" + "a" * 64]}),
     ("TAG-MISSING", "push_image", {"manifest": False, "available": "/x.tar"}),
     ("TAG-MISSING", "", {"manifest": False, "tag": "7.1", "tags": ["7.2"]}),
+    ("UNSERVED", "push_image", {"manifest": None, "error": "500", "available": "/x.tar"}),
+    ("UNSERVED", "", {"error": "500"}),
+    ("AUTH", "", {"auth_error": "403"}),
     ("TYPO", "", {"manifest": False, "repository": "lab/rediss"}),
     ("DISK-FULL", "", {"disk_full": "2 % free", "ping_error": "refused"}),
 ]
@@ -123,7 +137,7 @@ def facts(**changes: Any) -> dict[str, Any]:
     """A healthy registry and one pod's image."""
     image = {"local": True, "manifest": True, "missing_blobs": [], "users": ["Pod a/b"], "available": ""}
     usual = {
-        "registry": "localhost:5000", "url": "http://localhost:5000", "cluster_error": "", "ping_error": "",
+        "registry": "localhost:5000", "url": "http://localhost:5000", "cluster_error": "", "ping_error": "", "auth_error": "",
         "deviation": "", "disk_full": "", "repositories": ["lab/redis"], "failing": [], "slow": [],
         "runner": {"kind": "unit", "name": "docker-registry.service", "state": "active"},
         "images": {"localhost:5000/lab/redis:7": image},
@@ -138,6 +152,7 @@ def waiting(owner: str) -> list[dict[str, Any]]:
 
 def test_nothing_to_do_on_a_healthy_host() -> None:
     assert plan.plan(facts()) == [] and plan.healthy(facts())
+    assert not plan.healthy(facts(images={}, cluster_error="refused")), "nobody knows what is needed"
 
 
 @pytest.mark.req("SN-37", "SN-38")
@@ -148,6 +163,27 @@ def test_pods_are_retried_only_where_an_owner_makes_new_ones() -> None:
         "restart_registry"
     ]
     assert [one.kind for one in plan.plan(facts(failing=waiting("ReplicaSet")))] == ["retry_pod"]
+
+
+def test_a_registry_that_wants_credentials_is_not_restarted() -> None:
+    closed = facts(auth_error="401 Unauthorized", failing=waiting("ReplicaSet"))
+    closed["images"]["localhost:5000/lab/redis:7"] = {"local": True, "available": ""}
+    assert plan.plan(closed) == [] and not plan.healthy(closed)
+    told = plan.report(closed)
+    assert told["answers"] and told["error"] == "401 Unauthorized"
+    assert told["failing"][0]["cause"] == "AUTH"
+    closed["failing"][0]["message"] = TEXTS[0][1]
+    assert plan.report(closed)["failing"][0]["cause"] == "AUTH", "the kubelet's word is older than ours"
+
+
+def test_an_image_that_the_registry_cannot_serve_is_lacking() -> None:
+    broken = facts(failing=waiting("ReplicaSet"))
+    broken["images"]["localhost:5000/lab/redis:7"].update(error="500", available="")
+    assert plan.plan(broken) == [] and not plan.healthy(broken)
+    broken["failing"] = []
+    assert plan.report(broken)["missing"] == ["localhost:5000/lab/redis:7"] and not plan.healthy(broken)
+    broken["images"]["localhost:5000/lab/redis:7"]["available"] = "containerd"
+    assert [one.kind for one in plan.plan(broken)] == ["push_image"]
 
 
 def test_a_lost_blob_needs_the_cache_gone_first() -> None:

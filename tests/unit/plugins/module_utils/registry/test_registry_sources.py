@@ -84,7 +84,7 @@ def test_single_blobs_go_back_as_what_they_are(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(one, "client", lambda: registry)
     about = {"local": True, "manifest": True, "missing_blobs": [layer, manifest], "available": sources.BLOBS}
     facts = {
-        "registry": "localhost:5000", "ping_error": "", "deviation": "", "repositories": [], "disk_full": "",
+        "registry": "localhost:5000", "ping_error": "", "auth_error": "", "deviation": "", "repositories": [], "disk_full": "",
         "failing": [], "runner": {"kind": "unit", "name": "x"}, "images": {IMAGE: about},
     }  # fmt: skip
     push = plan.plan(facts)[-1]
