@@ -156,7 +156,8 @@ backup() {
     WORK=''
     durable "$home/$name"
     step retention
-    retain "$home"
+    # What a restore replaces must not push out what it restores.
+    [ "$REASON" = safety ] || retain "$home"
     sh "$SCRIPTS/status.sh" "$home" "$database"
     [ "$rows" != 0 ] || say warning message "the database has no rows: this backup will not count as verified"
     STEP='done'

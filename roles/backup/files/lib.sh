@@ -131,17 +131,21 @@ newest_verified() {
     done
 }
 
-# retain DIRECTORY: drop what the retention does not keep.
+# retain DIRECTORY: drop what the retention does not keep; nothing while a restore reads from there.
 retain() {
-    list_backups "$1" | while read -r kept; do
-        if [ -f "$1/$kept/VERIFIED.json" ]; then echo "$kept verified"; else echo "$kept"; fi
-    done | awk -v daily="${KEEP_DAILY:-7}" -v weekly="${KEEP_WEEKLY:-4}" -v monthly="${KEEP_MONTHLY:-6}" \
-        -v recent="${KEEP_RECENT_HOURS:-24}" -v now="$(seconds)" -f "$SCRIPTS/retention.awk" |
-        while read -r kept; do
-            # Renamed first: a removal that is cut short must not leave half a backup under a good name.
-            mv "$1/$kept" "$1/.old-$kept" && rm -rf "$1/.old-$kept"
-            step retention removed "$kept"
-        done
+    {
+        flock -n 7 || { step retention skipped 'a restore is at work'; return 0; }
+        list_backups "$1" | while read -r kept; do
+            if [ "$(manifest_text "$1/$kept/manifest.json" reason)" = safety ]; then echo "$kept safety"
+            elif [ -f "$1/$kept/VERIFIED.json" ]; then echo "$kept verified"; else echo "$kept"; fi
+        done | awk -v daily="${KEEP_DAILY:-7}" -v weekly="${KEEP_WEEKLY:-4}" -v monthly="${KEEP_MONTHLY:-6}" \
+            -v recent="${KEEP_RECENT_HOURS:-24}" -v now="$(seconds)" -f "$SCRIPTS/retention.awk" |
+            while read -r kept; do
+                # Renamed first: a removal that is cut short must not leave half a backup under a good name.
+                mv "$1/$kept" "$1/.old-$kept" && step retention removed "$kept"
+            done
+    } 7>>"$1/.restore.lock"
+    rm -rf "$1"/.old-* # the slow part, which no restore has to wait for
 }
 
 # check_files DIRECTORY: every file that the manifest vouches for is there, unchanged, and nothing is missing.

@@ -77,7 +77,7 @@ fi
 safety=''
 if [ "${SAFETY:-require}" = require ] && exists "$DATABASE"; then
     step safety
-    DATABASES=$DATABASE NAME=$STAMP REASON=safety sh "$SCRIPTS/backup.sh" 8>&- ||
+    DATABASES=$DATABASE NAME=$STAMP REASON=safety sh "$SCRIPTS/backup.sh" 7>&- 8>&- ||
         fail $? "the safety backup of the live database failed; when it is beyond saving, restore with safety skip (it is kept beside the restored one anyway)"
     safety=$STAMP
 fi

@@ -12,11 +12,15 @@ json_table() {
 state() { printf '{"holdfast":"restore","of":"%s","backup":"%s","stamp":"%s","step":"%s","since":%s}' \
     "$(json "$DATABASE")" "$BACKUP" "$STAMP" "$1" "$(seconds)"; }
 
-# One restore of a database at a time; held on descriptor 8 until this process and its children are gone.
+# One restore of a database at a time; held on descriptor 8 until this process and its children are gone. A backup of another
+# database is only read, so its lock is shared (descriptor 7): it keeps the retention away.
 lock_restore() {
     mkdir -p "$BACKUPS/$(safe_name "$DATABASE")"
     exec 8>"$BACKUPS/$(safe_name "$DATABASE")/.restore.lock"
     flock -n 8 || fail 75 "another restore of $DATABASE is running: wait for it to end"
+    [ "${SOURCE:-$DATABASE}" != "$DATABASE" ] && [ -d "$BACKUPS/$(safe_name "$SOURCE")" ] || return 0
+    exec 7>"$BACKUPS/$(safe_name "$SOURCE")/.restore.lock"
+    flock -n -s 7 || fail 75 "a restore of $SOURCE is running: wait for it to end"
 }
 
 # The backup in FROM is there, is whole, and is of the database that was asked for.
@@ -85,7 +89,7 @@ load() {
     load_from=$1/dump load_into=$(conninfo "$2") load_log=$3
     shift 3
     : >"$load_log"
-    pg_restore -v -j "$JOBS" --exit-on-error --no-subscriptions -d "$load_into" "$@" "$load_from" >"$load_log" 2>&1 8>&- 9>&- &
+    pg_restore -v -j "$JOBS" --exit-on-error --no-subscriptions -d "$load_into" "$@" "$load_from" >"$load_log" 2>&1 7>&- 8>&- 9>&- &
     LOADER=$!
     last=0
     while kill -0 "$LOADER" 2>/dev/null; do

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -192,8 +193,6 @@ def kept(names: list[str], now: int, **settings: int) -> list[str]:
 
 
 def test_retention_keeps_days_weeks_months_and_the_newest_proof() -> None:
-    from datetime import datetime, timedelta, timezone
-
     end = datetime(2026, 11, 25, 2, tzinfo=timezone.utc)
     names = [f"{end - timedelta(days=days):%Y%m%dT%H%M%SZ}" for days in range(400)]
     left = kept(names, int(end.timestamp()))
@@ -209,3 +208,13 @@ def test_retention_keeps_days_weeks_months_and_the_newest_proof() -> None:
     assert kept(["20200101T000000Z"], int(end.timestamp()), daily=0, weekly=0, monthly=0, recent=0) == [
         "20200101T000000Z"
     ]
+
+
+def test_a_safety_backup_stays_for_its_age_and_displaces_nothing() -> None:
+    now = int(datetime(2026, 11, 25, 12, tzinfo=timezone.utc).timestamp())
+    good = ["20261125T020000Z verified", "20261020T020000Z verified", "20260920T020000Z"]
+    safety = [f"202611{day}T110000Z safety" for day in ("10", "19", "24", "25")]
+    left = kept([*good, *safety], now, daily=3, weekly=1, monthly=3)
+    assert left == [line.split()[0] for line in [*good, *safety[2:]]]
+    only_one = ["20200101T000000Z verified", "20200201T000000Z safety"]
+    assert kept(only_one, now, daily=0, weekly=0, monthly=0, recent=0) == ["20200101T000000Z"]

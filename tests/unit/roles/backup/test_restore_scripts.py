@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -201,6 +202,48 @@ def test_a_backup_that_does_not_fit_is_refused_and_nothing_is_touched(
         assert databases(pg) == before and pg.content("shop") == good
     finally:
         shutil.rmtree(there)
+
+
+def locked(path: Path) -> bool:
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("into", ["shop", "shop2"])
+def test_nothing_removes_the_backup_that_is_being_restored(pg: Server, into: str) -> None:
+    home, old, at = pg.home / "backups/shop", "20150110T020000Z", stamp()
+    shutil.copytree(home / backup_of(pg, "shop"), home / old)
+    (home / old / "VERIFIED.json").unlink(missing_ok=True)
+    for path in [home / old, *(home / old).rglob("*")]:
+        if pg.prefix:
+            shutil.chown(path, "postgres", "postgres")
+    if into != "shop":
+        pg.sql("postgres", f"CREATE DATABASE {into}")
+    none = {"KEEP_DAILY": "1", "KEEP_WEEKLY": "0", "KEEP_MONTHLY": "0", "KEEP_RECENT_HOURS": "0"}
+    held: list[bool] = []
+
+    def look(event: dict[str, object]) -> None:
+        if event.get("step") == "create":
+            held.append(locked(home / ".restore.lock"))
+
+    env = {"DATABASE": into, "SOURCE": "shop", "BACKUP": old, "STAMP": at, **none}
+    try:
+        done = pg.script("prepare.sh", on_event=look, **env)
+        assert done.code == 0 and held == [True], done.text
+        assert (home / old).is_dir(), "the safety backup must not push out what is restored"
+        with (home / ".restore.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            during = pg.script("backup.sh", DATABASES="shop", **none)
+        assert during.code == 0 and "a restore is at work" in during.text and (home / old).is_dir()
+        assert pg.script("backup.sh", DATABASES="shop", **none).code == 0
+        assert not (home / old).exists(), "afterwards it goes as the retention has it"
+    finally:
+        shutil.rmtree(home / old, ignore_errors=True)
+        pg.sql("postgres", "DROP DATABASE IF EXISTS shop2")
 
 
 def test_a_database_that_is_gone_comes_back(pg: Server) -> None:
