@@ -9,13 +9,14 @@ set -u
 . "$(dirname "$0")/lib.sh"
 
 MODE=${MODE:-send} SAID=$(mktemp) WORK=''
+SNAPSHOTS=$SAID.snapshots
 export RESTIC_CACHE_DIR="${RESTIC_CACHE_DIR:-${TMPDIR:-/tmp}/restic}"
 
 # shellcheck disable=SC2317,SC2329
 cleanup() {
     rc=$?
     trap - EXIT
-    rm -f "$SAID"
+    rm -f "$SAID" "$SAID.json" "$SNAPSHOTS"
     [ -z "$WORK" ] || rm -rf "$WORK"
     exit "$rc"
 }
@@ -43,12 +44,13 @@ open_repository() {
     esac
 }
 
-# snapshots DIRECTORY: "<snapshot> <backup's name>" a line, oldest first; sent snapshots hold one backup each.
-snapshots() {
+# list DIRECTORY: "<snapshot> <backup's name>" a line into $SNAPSHOTS, oldest first; sent snapshots hold one backup each.
+# From 0.17 on restic puts a summary into each, which would cut it in two here.
+list() {
     restic snapshots --host "$HOST" --tag "$1" --json 2>"$SAID" >"$SAID.json" || fail 1 "cannot list the repository: $(said)"
-    tr '{' '\n' <"$SAID.json" | sed -n 's#.*"time":"\([^"]*\)".*"paths":\["[^"]*/\([0-9TZ]*\)"\].*"short_id":"\([0-9a-f]*\)".*#\1 \3 \2#p' |
-        sort | cut -d' ' -f2-
-    rm -f "$SAID.json"
+    sed 's/"summary":{[^}]*},\{0,1\}//g' "$SAID.json" | tr '{' '\n' |
+        sed -n 's#.*"time":"\([^"]*\)".*"paths":\["[^"]*/\([0-9TZ]*\)"\].*"short_id":"\([0-9a-f]*\)".*#\1 \3 \2#p' |
+        sort | cut -d' ' -f2- >"$SNAPSHOTS"
 }
 
 # restic's --time wants 2026-11-20 02:00:00
@@ -62,13 +64,16 @@ send() {
     name=$(newest_verified "$home")
     [ -n "$name" ] || fail 65 "no backup of $database has been verified, so there is nothing worth carrying away: run pg_backup_verify"
     step send database "$database" backup "$name" kb "$(size_kb "$home/$name")"
-    snapshot=$(snapshots "$directory" | sed -n "s/ $name\$//p" | tail -n 1)
+    list "$directory"
+    snapshot=$(sed -n "s/ $name\$//p" "$SNAPSHOTS" | tail -n 1)
     already=true
     if [ -z "$snapshot" ]; then
         already=false
         restic backup --quiet --host "$HOST" --tag "$directory" --time "$(time_of "$name")" "$home/$name" >"$SAID" 2>&1 ||
             fail 1 "restic could not send $name of $database: $(said)"
-        snapshot=$(snapshots "$directory" | sed -n "s/ $name\$//p" | tail -n 1)
+        list "$directory"
+        snapshot=$(sed -n "s/ $name\$//p" "$SNAPSHOTS" | tail -n 1)
+        [ -n "$snapshot" ] || fail 1 "restic sent $name of $database, and its list does not show it: this restic may be too new, or too old"
     fi
     step compare
     restic dump "$snapshot" "$home/$name/SHA256SUMS" 2>"$SAID" | cmp -s - "$home/$name/SHA256SUMS" ||
@@ -94,8 +99,9 @@ fetch() {
     home="$BACKUPS/$directory"
     began=$(seconds)
     mkdir -p "$home" || fail 65 "cannot write to $BACKUPS: check the volume's permissions"
-    found=$(snapshots "$directory" | sed -n "s/^\\([0-9a-f]*\\) \\(${BACKUP:-.*}\\)\$/\\1 \\2/p" | tail -n 1)
-    [ -n "$found" ] || fail 65 "the repository has no backup ${BACKUP:-} of $DATABASE: it has $(snapshots "$directory" | cut -d' ' -f2 | tail -n 5 | tr '\n' ' ')"
+    list "$directory"
+    found=$(sed -n "s/^\\([0-9a-f]*\\) \\(${BACKUP:-.*}\\)\$/\\1 \\2/p" "$SNAPSHOTS" | tail -n 1)
+    [ -n "$found" ] || fail 65 "the repository has no backup ${BACKUP:-} of $DATABASE: it has $(cut -d' ' -f2 "$SNAPSHOTS" | tail -n 5 | tr '\n' ' ')"
     snapshot=${found% *} name=${found#* }
     step fetch database "$DATABASE" backup "$name" snapshot "$snapshot"
     if [ -d "$home/$name" ]; then

@@ -77,6 +77,47 @@ def test_a_backup_goes_away_once_and_comes_back_whole(pg: Server, place: Path) -
     assert not list(home.glob(".tmp-*"))
 
 
+# What restic 0.17 and later put between paths and short_id (see "snapshots" in its scripting guide).
+SUMMARY = {"backup_start": "2026-11-20T02:00:00Z", "files_new": 12, "data_added": 1, "total_bytes_processed": 9}
+
+
+@pytest.fixture
+def newer_restic(pg: Server) -> Iterator[str]:
+    """A directory whose restic lists snapshots as 0.18 does, or none at all with LISTS_NOTHING."""
+    bin_dir = pg.home / "bin"
+    bin_dir.mkdir()
+    wrapper = bin_dir / "restic"
+    change = f's/,"id":/,"program_version":"restic 0.18.0","summary":{json.dumps(SUMMARY, separators=(",", ":"))}&/g'
+    wrapper.write_text(
+        f"""#!/bin/sh
+case " $* " in
+*' snapshots '*) [ -z "${{LISTS_NOTHING:-}}" ] || {{ echo '[]'; exit 0; }}
+    /usr/bin/restic "$@" | sed -E '{change}' ;;
+*) exec /usr/bin/restic "$@" ;;
+esac
+"""
+    )
+    wrapper.chmod(0o755)
+    yield f"{bin_dir}:{pg.env()['PATH']}"
+    shutil.rmtree(bin_dir)
+
+
+def test_a_newer_restic_lists_snapshots_in_another_shape(pg: Server, place: Path, newer_restic: str) -> None:
+    blind = offsite(pg, place, PATH=newer_restic, LISTS_NOTHING="1")
+    assert blind.code == 1 and "does not show it" in blind.error, blind.text
+    first = offsite(pg, place, PATH=newer_restic)
+    assert first.code == 0 and first.result["already"] is True, first.text
+    assert len(restic(pg, place, "snapshots")) == 1
+    home, name = pg.home / "backups/shop", first.result["backup"]
+    (home / name).rename(pg.home / "moved")
+    try:
+        back = offsite(pg, place, PATH=newer_restic, MODE="fetch", BACKUP=name)
+        assert back.code == 0 and (home / name / "manifest.json").exists(), back.text
+    finally:
+        shutil.rmtree(home / name, ignore_errors=True)
+        (pg.home / "moved").rename(home / name)
+
+
 def test_another_key_touches_nothing(pg: Server, place: Path) -> None:
     assert offsite(pg, place).code == 0
     before = sorted(str(path) for path in place.rglob("*"))
