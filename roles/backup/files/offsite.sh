@@ -31,9 +31,11 @@ restic() {
 # What restic said, in one line and without the repository's address, which may hold a user name.
 said() { grep -v '^$' "$SAID" | tail -n 2 | tr '\n' ' '; }
 
+# What only reads takes no lock: a run that was killed may have left one, and on the day the host is lost nobody may remove it
+# (restic takes the lock of another pod for stale after half an hour). What is read is compared anyway.
 # repository: it can be opened; one that is not there yet is made, one with another key is never touched.
 open_repository() {
-    restic cat config >"$SAID" 2>&1 && return 0
+    restic cat config --no-lock >"$SAID" 2>&1 && return 0
     case $(cat "$SAID") in
     *'wrong password'* | *'no key found'*)
         fail 65 "the repository has another key: put the password of the escrow file into the Secret" ;;
@@ -47,7 +49,7 @@ open_repository() {
 # list DIRECTORY: "<snapshot> <backup's name>" a line into $SNAPSHOTS, oldest first; sent snapshots hold one backup each.
 # From 0.17 on restic puts a summary into each, which would cut it in two here.
 list() {
-    restic snapshots --host "$HOST" --tag "$1" --json 2>"$SAID" >"$SAID.json" || fail 1 "cannot list the repository: $(said)"
+    restic snapshots --no-lock --host "$HOST" --tag "$1" --json 2>"$SAID" >"$SAID.json" || fail 1 "cannot list the repository: $(said)"
     sed 's/"summary":{[^}]*},\{0,1\}//g' "$SAID.json" | tr '{' '\n' |
         sed -n 's#.*"time":"\([^"]*\)".*"paths":\["[^"]*/\([0-9TZ]*\)"\].*"short_id":"\([0-9a-f]*\)".*#\1 \3 \2#p' |
         sort | cut -d' ' -f2- >"$SNAPSHOTS"
@@ -76,7 +78,7 @@ send() {
         [ -n "$snapshot" ] || fail 1 "restic sent $name of $database, and its list does not show it: this restic may be too new, or too old"
     fi
     step compare
-    restic dump "$snapshot" "$home/$name/SHA256SUMS" 2>"$SAID" | cmp -s - "$home/$name/SHA256SUMS" ||
+    restic dump --no-lock "$snapshot" "$home/$name/SHA256SUMS" 2>"$SAID" | cmp -s - "$home/$name/SHA256SUMS" ||
         fail 1 "what the repository gives back is not what was sent: $(said)"
     printf '{"at":"%s","backup":"%s","snapshot":"%s"}\n' "$(now)" "$name" "$snapshot" | write_atomic "$home/offsite.json"
     chmod 644 "$home/offsite.json"
@@ -113,7 +115,7 @@ fetch() {
     WORK="$home/.tmp-fetch"
     rm -rf "$WORK"
     # It was sent under the path that it had; whatever that was, it ends in its own name.
-    restic restore "$snapshot" --target "$WORK" >"$SAID" 2>&1 || fail 1 "restic could not bring $name back: $(said)"
+    restic restore --no-lock "$snapshot" --target "$WORK" >"$SAID" 2>&1 || fail 1 "restic could not bring $name back: $(said)"
     from=$(find "$WORK" -type d -name "$name" | head -n 1)
     [ -s "$from/SHA256SUMS" ] || fail 65 "snapshot $snapshot holds no backup"
     bad=$(cd "$from" && sha256sum -c SHA256SUMS 2>/dev/null | grep -v ': OK$' | head -n 3 | tr '\n' ' ')
@@ -134,6 +136,7 @@ open_repository
 case $MODE in
 send)
     [ -n "${DATABASES:-}" ] || fail 64 "DATABASES names no database"
+    restic unlock >"$SAID" 2>&1 || say warning message "stale locks cannot be removed: $(said)"
     printf '%s\n' "$DATABASES" >"${TMPDIR:-/tmp}/databases.$$"
     while IFS= read -r wanted <&5; do
         [ -z "$wanted" ] || send "$wanted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,38 @@ def test_a_newer_restic_lists_snapshots_in_another_shape(pg: Server, place: Path
     finally:
         shutil.rmtree(home / name, ignore_errors=True)
         (pg.home / "moved").rename(home / name)
+
+
+def kill_holding_a_lock(pg: Server, place: Path, *arguments: str) -> None:
+    """kill -9 of a restic that has just taken its lock."""
+    env = pg.env(RESTIC_REPOSITORY=str(place / "repository"), RESTIC_PASSWORD=KEY)
+    process = subprocess.Popen([*pg.prefix, "restic", "--no-cache", *arguments], env=env)
+    try:
+        end = time.monotonic() + 60
+        while not list((place / "repository/locks").iterdir()) and time.monotonic() < end:
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert list((place / "repository/locks").iterdir()), "it was gone before it could be killed"
+
+
+def test_a_lock_that_a_killed_run_left_stops_neither_sending_nor_fetching(pg: Server, place: Path) -> None:
+    name = offsite(pg, place).result["backup"]
+    kill_holding_a_lock(pg, place, "check")
+    (lock,) = (place / "repository/locks").iterdir()
+    home = pg.home / "backups/shop"
+    (home / name).rename(pg.home / "moved")
+    try:
+        back = offsite(pg, place, MODE="fetch", BACKUP=name)
+        assert back.code == 0 and back.result["backup"] == name, back.text
+        assert lock.exists(), "fetching only reads"
+    finally:
+        shutil.rmtree(home / name, ignore_errors=True)
+        (pg.home / "moved").rename(home / name)
+    done = offsite(pg, place)
+    assert done.code == 0 and done.result["already"] is True, done.text
+    assert not list((place / "repository/locks").iterdir())
 
 
 def test_another_key_touches_nothing(pg: Server, place: Path) -> None:
