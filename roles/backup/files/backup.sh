@@ -168,8 +168,9 @@ backup() {
 
 [ -n "${DATABASES:-}" ] || fail 64 "DATABASES names no database"
 mkdir -p "$BACKUPS" 2>/dev/null
-printf '%s\n' "$DATABASES" >"${TMPDIR:-/tmp}/databases.$$"
-while IFS= read -r wanted <&5; do
-    [ -z "$wanted" ] || backup "$wanted"
-done 5<"${TMPDIR:-/tmp}/databases.$$"
-rm -f "${TMPDIR:-/tmp}/databases.$$"
+if several; then
+    each
+    [ "$WORST" = 0 ] || fail "$WORST" "$FAILED"
+else
+    backup "$(printf '%s\n' "$DATABASES" | grep .)"
+fi

@@ -45,7 +45,36 @@ fail() {
     say error message "$2" code "$code"
     # Opened in a subshell: an unwritable path must not end the script with another code.
     (printf '%s' "$2" >/dev/termination-log) 2>/dev/null || true
+    [ -z "${LAST_WORDS:-}" ] || printf '%s' "$2" >"$LAST_WORDS"
     exit "$code"
+}
+
+several() { [ "$(printf '%s\n' "$DATABASES" | grep -c .)" -gt 1 ]; }
+
+# each: this script again for each of $DATABASES, so that one that fails does not stop the others. Afterwards
+# WORST is 0 or the code to end with (one that a retry may mend comes first), and FAILED says why.
+each() {
+    FAILED='' CHILD='' codes=' 0'
+    words=$(mktemp) || fail 1 "cannot write to ${TMPDIR:-/tmp}"
+    # In the background, because a shell hears a signal only when what it waits for in the foreground has ended.
+    trap '[ -z "$CHILD" ] || { kill "$CHILD"; wait "$CHILD"; } 2>/dev/null; fail 1 "stopped by a signal"' TERM INT HUP
+    printf '%s\n' "$DATABASES" | grep . >"$words.list"
+    while IFS= read -r one <&5; do
+        : >"$words"
+        DATABASES=$one LAST_WORDS=$words sh "$0" 5<&- &
+        CHILD=$!
+        wait "$CHILD"
+        rc=$?
+        CHILD=''
+        [ "$rc" != 0 ] || continue
+        case $rc in 64 | 65 | 75) ;; *) rc=1 ;; esac
+        codes="$codes $rc"
+        FAILED="${FAILED:+$FAILED; }$one: $(cat "$words")"
+    done 5<"$words.list"
+    rm -f "$words" "$words.list"
+    for WORST in 1 75 65 64 0; do
+        case "$codes " in *" $WORST "*) break ;; esac
+    done
 }
 
 # A database's directory: bytes other than letters, digits, dot, dash and underscore are written %XX.

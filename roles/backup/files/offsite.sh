@@ -127,6 +127,10 @@ fetch() {
     say result database "$DATABASE" backup "$name" snapshot "$snapshot" kb "$(size_kb "$home/$name")" seconds "$(($(seconds) - began))"
 }
 
+if [ -n "${LAST_WORDS:-}" ]; then # started by each: the rest is done there
+    send "$DATABASES"
+    exit
+fi
 step preflight mode "$MODE"
 if [ -z "${RESTIC_REPOSITORY:-}" ] || [ -z "${RESTIC_PASSWORD:-}" ] || [ -z "${HOST:-}" ]; then
     fail 64 "RESTIC_REPOSITORY, RESTIC_PASSWORD and HOST are needed"
@@ -137,12 +141,9 @@ case $MODE in
 send)
     [ -n "${DATABASES:-}" ] || fail 64 "DATABASES names no database"
     restic unlock >"$SAID" 2>&1 || say warning message "stale locks cannot be removed: $(said)"
-    printf '%s\n' "$DATABASES" >"${TMPDIR:-/tmp}/databases.$$"
-    while IFS= read -r wanted <&5; do
-        [ -z "$wanted" ] || send "$wanted"
-    done 5<"${TMPDIR:-/tmp}/databases.$$"
-    rm -f "${TMPDIR:-/tmp}/databases.$$"
+    each
     keep
+    [ "$WORST" = 0 ] || fail "$WORST" "$FAILED"
     ;;
 fetch)
     [ -n "${DATABASE:-}" ] || fail 64 "DATABASE is needed"

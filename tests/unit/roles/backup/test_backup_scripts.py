@@ -124,6 +124,29 @@ def test_two_runs_at_once_are_kept_apart(pg: Server) -> None:
     assert done.code == 75 and "another run" in done.error
 
 
+def test_one_database_that_fails_does_not_stop_the_others(pg: Server) -> None:
+    done = pg.script("backup.sh", DATABASES="nowhere\nshop\nnothing\n")
+    results = [event["database"] for event in done.events if event.get("event") == "result"]
+    assert (done.code, results) == (65, ["shop", "nothing"]), done.text
+    assert "nowhere: unknown database nowhere" in done.error
+    with (pg.home / "backups/shop/.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        busy = pg.script("backup.sh", DATABASES="nowhere\nshop")
+    assert busy.code == 75 and "nowhere: " in busy.error and "shop: another run" in busy.error, busy.text
+
+    proof = pg.script("verify.sh", DATABASES="nothing\nshop")
+    assert proof.code == 65 and proof.error.startswith("nothing: UNPROVEN"), proof.text
+    assert (proof.result["database"], proof.result["verified"]) == ("shop", True)
+    only = finished(pg, "shop")[-1].rename(pg.home / "backups/shop/20160101T000000Z").name
+    try:
+        named = pg.script("verify.sh", DATABASES="nothing\nshop", BACKUP=only)
+        assert named.code == 0 and named.result["backup"] == only, named.text
+        missing = pg.script("verify.sh", DATABASES="nothing\nshop", BACKUP="20160101T000001Z")
+        assert missing.code == 65 and "there is no backup 20160101T000001Z" in missing.error, missing.text
+    finally:
+        shutil.rmtree(pg.home / "backups/shop" / only)
+
+
 def test_an_empty_database_is_not_proven(pg: Server) -> None:
     assert pg.script("backup.sh", DATABASES="nothing").code == 0
     proof = pg.script("verify.sh", DATABASES="nothing")

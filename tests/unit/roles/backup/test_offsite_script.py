@@ -165,6 +165,13 @@ def test_only_what_is_proven_is_worth_carrying_away(pg: Server, place: Path) -> 
     assert done.code == 65 and "no backup of nothing has been verified" in done.error, done.text
 
 
+def test_what_is_proven_goes_away_whatever_else_fails(pg: Server, place: Path) -> None:
+    done = offsite(pg, place, DATABASES="nothing\nshop")
+    assert done.code == 65 and "no backup of nothing has been verified" in done.error, done.text
+    assert done.result["database"] == "shop" and len(restic(pg, place, "snapshots")) == 1
+    assert {"retention", "check"} <= {event.get("step") for event in done.events}
+
+
 def test_a_damaged_repository_is_noticed(pg: Server, place: Path) -> None:
     assert offsite(pg, place).code == 0
     victim = max((place / "repository/data").rglob("*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
