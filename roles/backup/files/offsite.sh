@@ -1,7 +1,7 @@
 #!/bin/sh
 # Carry backups to another place with restic, or bring one back. Runs in an image that has restic (and ssh for SFTP).
 # MODE=send (default): the newest verified backup of each of $DATABASES (one a line), then retention and check over there.
-# MODE=fetch: bring BACKUP (default: the newest over there) of $DATABASE back into the volume.
+# MODE=fetch: bring BACKUP (default: the newest over there) of $DATABASE back into the volume; the result line names it.
 # Environment: RESTIC_REPOSITORY, RESTIC_PASSWORD and what the repository's kind needs; HOST (whose backups: <namespace>.<name>);
 # BACKUPS (/backups); KEEP_DAILY/WEEKLY/MONTHLY (14/8/12); CHECK_SUBSET (5%: how much of the data each check reads).
 set -u
@@ -96,6 +96,12 @@ keep() {
         fail 1 "the repository is damaged: $(said)"
 }
 
+# damage DIRECTORY: what its checksums say; nothing when it is whole. (The table of contents is for images that have pg_restore.)
+damage() {
+    grep -qs ' manifest.json$' "$1/SHA256SUMS" || { printf 'its checksums are missing'; return; }
+    (cd "$1" && sha256sum -c SHA256SUMS 2>/dev/null | grep -v ': OK$' | head -n 3 | tr '\n' ' ')
+}
+
 fetch() {
     directory=$(safe_name "$DATABASE")
     home="$BACKUPS/$directory"
@@ -106,9 +112,9 @@ fetch() {
     [ -n "$found" ] || fail 65 "the repository has no backup ${BACKUP:-} of $DATABASE: it has $(cut -d' ' -f2 "$SNAPSHOTS" | tail -n 5 | tr '\n' ' ')"
     snapshot=${found% *} name=${found#* }
     step fetch database "$DATABASE" backup "$name" snapshot "$snapshot"
-    if [ -d "$home/$name" ]; then
+    if [ -d "$home/$name" ] && [ -z "$(damage "$home/$name")" ]; then
         STEP='done'
-        say result database "$DATABASE" backup "$name" already true
+        say result database "$DATABASE" backup "$name" snapshot "$snapshot" already true
         return 0
     fi
     lock "database $DATABASE" "$home"
@@ -118,9 +124,14 @@ fetch() {
     restic restore --no-lock "$snapshot" --target "$WORK" >"$SAID" 2>&1 || fail 1 "restic could not bring $name back: $(said)"
     from=$(find "$WORK" -type d -name "$name" | head -n 1)
     [ -s "$from/SHA256SUMS" ] || fail 65 "snapshot $snapshot holds no backup"
-    bad=$(cd "$from" && sha256sum -c SHA256SUMS 2>/dev/null | grep -v ': OK$' | head -n 3 | tr '\n' ' ')
+    bad=$(damage "$from")
     [ -z "$bad" ] || fail 65 "the backup came back damaged: $bad"
     durable "$from/SHA256SUMS"
+    if [ -e "$home/$name" ]; then # damaged, and perhaps all that is left of something: nothing here deletes it
+        aside=$home/.damaged-$name-$(date -u +%Y%m%dT%H%M%SZ)
+        mv "$home/$name" "$aside" || fail 1 "cannot move the damaged backup aside"
+        say warning message "the backup on the volume was damaged: it is kept as $aside"
+    fi
     mv "$from" "$home/$name" || fail 1 "cannot rename the backup"
     sh "$SCRIPTS/status.sh" "$home" "$DATABASE" || true
     STEP='done'

@@ -151,6 +151,21 @@ def test_a_lock_that_a_killed_run_left_stops_neither_sending_nor_fetching(pg: Se
     assert not list((place / "repository/locks").iterdir())
 
 
+@pytest.mark.parametrize("how", ["truncated", "no checksums"])
+def test_a_fetch_replaces_a_damaged_backup_and_keeps_it_aside(pg: Server, place: Path, how: str) -> None:
+    name = offsite(pg, place).result["backup"]
+    there = pg.home / "backups/shop" / name
+    victim = there / "SHA256SUMS" if how == "no checksums" else max((there / "dump").glob("*.gz"))
+    victim.write_bytes(victim.read_bytes()[:-1] if how == "truncated" else b"")
+    back = offsite(pg, place, MODE="fetch")
+    assert back.code == 0 and "already" not in back.result and back.result["backup"] == name, back.text
+    (aside,) = there.parent.glob(f".damaged-{name}-*")
+    assert str(aside) in back.text and (aside / "manifest.json").exists()
+    shutil.rmtree(aside)
+    assert offsite(pg, place, MODE="fetch").result["already"] is True
+    assert pg.script("verify.sh", DATABASES="shop", BACKUP=name).code == 0
+
+
 def test_another_key_touches_nothing(pg: Server, place: Path) -> None:
     assert offsite(pg, place).code == 0
     before = sorted(str(path) for path in place.rglob("*"))
