@@ -11,6 +11,7 @@ set -u
 SCRATCH=${SCRATCH:-/scratch}
 SERVER=$SCRATCH/server LOADER='' RUNNING=''
 unset PGPASSWORD PGHOSTADDR PGPORT
+MAINTENANCE_DB=postgres # the throwaway server has no other, whatever the live one has
 export PGHOST="$SCRATCH" PGUSER=postgres CONNECT_TRIES=1
 
 # shellcheck disable=SC2317,SC2329
