@@ -79,7 +79,12 @@ def test_a_backup_goes_away_once_and_comes_back_whole(pg: Server, place: Path) -
 
 
 # What restic 0.17 and later put between paths and short_id (see "snapshots" in its scripting guide).
-SUMMARY = {"backup_start": "2026-11-20T02:00:00Z", "files_new": 12, "data_added": 1, "total_bytes_processed": 9}
+SUMMARY = {
+    "backup_start": "2026-11-20T02:00:00Z",
+    "files_new": 12,
+    "data_added": 1,
+    "total_bytes_processed": 9,
+}
 
 
 @pytest.fixture
@@ -119,24 +124,28 @@ def test_a_newer_restic_lists_snapshots_in_another_shape(pg: Server, place: Path
         (pg.home / "moved").rename(home / name)
 
 
+def locks(place: Path) -> list[Path]:
+    return [path for path in (place / "repository/locks").iterdir() if "-tmp-" not in path.name]
+
+
 def kill_holding_a_lock(pg: Server, place: Path, *arguments: str) -> None:
     """kill -9 of a restic that has just taken its lock."""
     env = pg.env(RESTIC_REPOSITORY=str(place / "repository"), RESTIC_PASSWORD=KEY)
     process = subprocess.Popen([*pg.prefix, "restic", "--no-cache", *arguments], env=env)
     try:
         end = time.monotonic() + 60
-        while not list((place / "repository/locks").iterdir()) and time.monotonic() < end:
+        while not locks(place) and time.monotonic() < end:
             time.sleep(0.01)
     finally:
         process.kill()
         process.wait()
-    assert list((place / "repository/locks").iterdir()), "it was gone before it could be killed"
+    assert locks(place), "it was gone before it could be killed"
 
 
 def test_a_lock_that_a_killed_run_left_stops_neither_sending_nor_fetching(pg: Server, place: Path) -> None:
     name = offsite(pg, place).result["backup"]
     kill_holding_a_lock(pg, place, "check")
-    (lock,) = (place / "repository/locks").iterdir()
+    (lock,) = locks(place)
     home = pg.home / "backups/shop"
     (home / name).rename(pg.home / "moved")
     try:
@@ -148,7 +157,7 @@ def test_a_lock_that_a_killed_run_left_stops_neither_sending_nor_fetching(pg: Se
         (pg.home / "moved").rename(home / name)
     done = offsite(pg, place)
     assert done.code == 0 and done.result["already"] is True, done.text
-    assert not list((place / "repository/locks").iterdir())
+    assert not locks(place)
 
 
 @pytest.mark.parametrize("how", ["truncated", "no checksums"])
