@@ -202,6 +202,16 @@ COMMIT;
 SQL
 }
 
+# major FACTS: the major version of the server that they come from.
+major() { sed -n 's/.*"server_version_num" : \([0-9]*\)[0-9]\{4\}[,}].*/\1/p' "$1/database.json"; }
+
+# sorting FACTS OTHERS: how the database sorts; empty for a backup that does not say. Another major version may write the same
+# ICU locale another way (16 made en-US of en_US), so then only the provider counts.
+sorting() {
+    said=$(sed -n 's/.*"locale" : \({[^}]*}\).*/\1/p' "$1/database.json")
+    if [ "$(major "$1")" = "$(major "$2")" ]; then printf '%s' "$said"; else printf '%s' "${said%%, \"name\"*}"; fi
+}
+
 # compare EXPECTED ACTUAL: prints how two directories of facts differ; nothing when they agree.
 # A sequence may only have moved on: pg_dump reads it a moment after the manifest does.
 compare() {
@@ -209,6 +219,8 @@ compare() {
         cmp -s "$1/$kind.jsonl" "$2/$kind.jsonl" && continue
         diff "$1/$kind.jsonl" "$2/$kind.jsonl" | grep '^[<>]' | sed "s/^</$kind: expected/; s/^>/$kind: found/" | head -n 6
     done
+    expected=$(sorting "$1" "$2") found=$(sorting "$2" "$1")
+    [ -z "$expected" ] || [ "$expected" = "$found" ] || printf 'locale: expected %s, found %s\n' "$expected" "$found"
     awk -F'"' '
         function later(a, b) {
             if (a == b) return 1

@@ -55,9 +55,14 @@ make_database() {
     {
         json_table "$1/facts/database.json"
         cat <<'SQL'
+-- Older backups say nothing of the locale's provider, and before 15 there is only one.
 SELECT format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L OWNER %I',
     :'name', j->>'encoding', j->>'collate', j->>'ctype', coalesce((SELECT rolname::text FROM pg_roles WHERE rolname = j->>'owner'), current_user::text))
-FROM wanted
+    || CASE WHEN current_setting('server_version_num')::int < 150000 THEN ''
+        WHEN l->>'provider' = 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', l->>'name') || CASE WHEN l->>'rules' <> '' THEN format(' ICU_RULES %L', l->>'rules') ELSE '' END
+        WHEN l->>'provider' = 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', l->>'name')
+        WHEN l->>'provider' = 'c' THEN ' LOCALE_PROVIDER libc' ELSE '' END
+FROM wanted, LATERAL (SELECT j->'locale') x(l)
 \gexec
 SELECT format('COMMENT ON DATABASE %I IS %L', :'name', :'state')
 \gexec

@@ -55,6 +55,13 @@ def reseal(backup: Path) -> None:
     (backup / "SHA256SUMS").write_text("".join(lines))
 
 
+def compare(pg: Server, expected: Path, actual: Path) -> str:
+    """What lib.sh says of two directories of facts."""
+    argv = ["sh", "-c", '. "$SCRIPTS/lib.sh"; compare "$1" "$2"', "sh", str(expected), str(actual)]
+    env = pg.env(SCRIPTS=str(pg.home / "scripts"))
+    return subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
+
+
 def swap(pg: Server, database: str, at: str, **env: str) -> Run:
     return pg.script("swap.sh", DATABASE=database, STAMP=at, **env)
 
@@ -244,6 +251,39 @@ def test_nothing_removes_the_backup_that_is_being_restored(pg: Server, into: str
     finally:
         shutil.rmtree(home / old, ignore_errors=True)
         pg.sql("postgres", "DROP DATABASE IF EXISTS shop2")
+
+
+def test_a_database_comes_back_with_its_own_way_of_sorting(pg: Server) -> None:
+    pg.sql("postgres", "CREATE DATABASE sorted TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'sv-SE'")
+    try:
+        pg.sql("sorted", "CREATE TABLE t AS SELECT unnest(ARRAY['z', 'ö', 'O']) AS a")
+        name, at = backup_of(pg, "sorted"), stamp()
+        proof = pg.script("verify.sh", DATABASES="sorted")
+        assert proof.code == 0, proof.text
+        pg.sql("postgres", "DROP DATABASE sorted")
+        assert pg.script("prepare.sh", DATABASE="sorted", BACKUP=name, STAMP=at).code == 0
+        assert swap(pg, "sorted", at).code == 0
+        kept = "SELECT datlocprovider, daticulocale FROM pg_database WHERE datname = 'sorted'"
+        assert pg.sql("postgres", kept) == "i|sv-SE"
+        assert pg.sql("sorted", "SELECT string_agg(a, '' ORDER BY a) FROM t") == "Ozö"
+
+        # A copy that sorts another way is noticed; a backup from before this was written down is not held against it.
+        facts = pg.home / "backups/sorted" / name / "facts"
+        whole = (facts / "database.json").read_text()
+        other = shutil.copytree(facts, pg.home / "tmp/other")
+        for changed, wrong in (("sv", "no"), ('"provider" : "i"', '"provider" : "c"')):
+            (other / "database.json").write_text(whole.replace(changed, wrong))
+            assert wrong in compare(pg, facts, other)
+        upgraded = whole.replace("sv-SE", "sv_SE").replace('num" : 15', 'num" : 14')
+        (other / "database.json").write_text(upgraded)
+        assert compare(pg, other, facts) == ""
+        (facts / "database.json").write_text(whole.replace('"locale" :', '"before" :'))
+        reseal(facts.parent)
+        old = pg.script("prepare.sh", DATABASE="sorted", BACKUP=name, STAMP=stamp(), SAFETY="skip")
+        assert old.code == 0, old.text
+    finally:
+        shutil.rmtree(pg.home / "tmp/other", ignore_errors=True)
+        pg.sql("postgres", "DROP DATABASE IF EXISTS sorted")
 
 
 def test_a_database_that_is_gone_comes_back(pg: Server) -> None:
