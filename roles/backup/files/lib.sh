@@ -57,7 +57,7 @@ each() {
     FAILED='' CHILD='' codes=' 0'
     words=$(mktemp) || fail 1 "cannot write to ${TMPDIR:-/tmp}"
     # In the background, because a shell hears a signal only when what it waits for in the foreground has ended.
-    trap '[ -z "$CHILD" ] || { kill "$CHILD"; wait "$CHILD"; } 2>/dev/null; fail 1 "stopped by a signal"' TERM INT HUP
+    trap '[ -z "$CHILD" ] || { kill "$CHILD"; wait "$CHILD"; } 2>/dev/null; rm -f "$words" "$words.list"; fail 1 "stopped by a signal"' TERM INT HUP
     printf '%s\n' "$DATABASES" | grep . >"$words.list"
     while IFS= read -r one <&5; do
         : >"$words"
@@ -67,9 +67,10 @@ each() {
         rc=$?
         CHILD=''
         [ "$rc" != 0 ] || continue
+        [ -s "$words" ] || printf 'ended without a word (%s)' "$rc" >"$words"
+        FAILED="${FAILED:+$FAILED; }$one: $(cat "$words")"
         case $rc in 64 | 65 | 75) ;; *) rc=1 ;; esac
         codes="$codes $rc"
-        FAILED="${FAILED:+$FAILED; }$one: $(cat "$words")"
     done 5<"$words.list"
     rm -f "$words" "$words.list"
     for WORST in 1 75 65 64 0; do
