@@ -156,7 +156,8 @@ backup() {
     WORK=''
     durable "$home/$name"
     step retention
-    retain "$home"
+    # What a restore replaces must not push out what it restores.
+    [ "$REASON" = safety ] || retain "$home"
     sh "$SCRIPTS/status.sh" "$home" "$database"
     [ "$rows" != 0 ] || say warning message "the database has no rows: this backup will not count as verified"
     STEP='done'
@@ -167,8 +168,9 @@ backup() {
 
 [ -n "${DATABASES:-}" ] || fail 64 "DATABASES names no database"
 mkdir -p "$BACKUPS" 2>/dev/null
-printf '%s\n' "$DATABASES" >"${TMPDIR:-/tmp}/databases.$$"
-while IFS= read -r wanted <&5; do
-    [ -z "$wanted" ] || backup "$wanted"
-done 5<"${TMPDIR:-/tmp}/databases.$$"
-rm -f "${TMPDIR:-/tmp}/databases.$$"
+if several; then
+    each
+    [ "$WORST" = 0 ] || fail "$WORST" "$FAILED"
+else
+    backup "$(printf '%s\n' "$DATABASES" | grep .)"
+fi

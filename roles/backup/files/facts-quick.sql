@@ -46,11 +46,15 @@ SELECT json_build_object('schema', n.nspname, 'table', c.relname, 'server', s.sr
 FROM pg_foreign_table f JOIN pg_class c ON c.oid = f.ftrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_foreign_server s ON s.oid = f.ftserver ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C";
 
+-- The locale comes from jsonb because its columns differ: none before 15, daticulocale in 15 and 16, datlocale from 17.
 \set file :dir '/database.json'
 \o :file
 SELECT json_build_object(
     'name', d.datname, 'owner', pg_get_userbyid(d.datdba), 'encoding', pg_encoding_to_char(d.encoding),
-    'collate', d.datcollate, 'ctype', d.datctype, 'connection_limit', d.datconnlimit, 'bytes', pg_database_size(d.oid),
+    'collate', d.datcollate, 'ctype', d.datctype,
+    'locale', (SELECT json_build_object('provider', coalesce(j->>'datlocprovider', 'c'),
+                   'name', coalesce(j->>'datlocale', j->>'daticulocale'), 'rules', j->>'daticurules') FROM to_jsonb(d) j),
+    'connection_limit', d.datconnlimit, 'bytes', pg_database_size(d.oid),
     'comment', shobj_description(d.oid, 'pg_database'),
     'settings', (SELECT coalesce(json_agg(json_build_object('role', coalesce(r.rolname, ''), 'setting', c)), '[]'::json)
                  FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c

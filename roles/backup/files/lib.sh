@@ -45,7 +45,37 @@ fail() {
     say error message "$2" code "$code"
     # Opened in a subshell: an unwritable path must not end the script with another code.
     (printf '%s' "$2" >/dev/termination-log) 2>/dev/null || true
+    [ -z "${LAST_WORDS:-}" ] || printf '%s' "$2" >"$LAST_WORDS"
     exit "$code"
+}
+
+several() { [ "$(printf '%s\n' "$DATABASES" | grep -c .)" -gt 1 ]; }
+
+# each: this script again for each of $DATABASES, so that one that fails does not stop the others. Afterwards
+# WORST is 0 or the code to end with (one that a retry may mend comes first), and FAILED says why.
+each() {
+    FAILED='' CHILD='' codes=' 0'
+    words=$(mktemp) || fail 1 "cannot write to ${TMPDIR:-/tmp}"
+    # In the background, because a shell hears a signal only when what it waits for in the foreground has ended.
+    trap '[ -z "$CHILD" ] || { kill "$CHILD"; wait "$CHILD"; } 2>/dev/null; rm -f "$words" "$words.list"; fail 1 "stopped by a signal"' TERM INT HUP
+    printf '%s\n' "$DATABASES" | grep . >"$words.list"
+    while IFS= read -r one <&5; do
+        : >"$words"
+        DATABASES=$one LAST_WORDS=$words sh "$0" 5<&- &
+        CHILD=$!
+        wait "$CHILD"
+        rc=$?
+        CHILD=''
+        [ "$rc" != 0 ] || continue
+        [ -s "$words" ] || printf 'ended without a word (%s)' "$rc" >"$words"
+        FAILED="${FAILED:+$FAILED; }$one: $(cat "$words")"
+        case $rc in 64 | 65 | 75) ;; *) rc=1 ;; esac
+        codes="$codes $rc"
+    done 5<"$words.list"
+    rm -f "$words" "$words.list"
+    for WORST in 1 75 65 64 0; do
+        case "$codes " in *" $WORST "*) break ;; esac
+    done
 }
 
 # A database's directory: bytes other than letters, digits, dot, dash and underscore are written %XX.
@@ -131,17 +161,21 @@ newest_verified() {
     done
 }
 
-# retain DIRECTORY: drop what the retention does not keep.
+# retain DIRECTORY: drop what the retention does not keep; nothing while a restore reads from there.
 retain() {
-    list_backups "$1" | while read -r kept; do
-        if [ -f "$1/$kept/VERIFIED.json" ]; then echo "$kept verified"; else echo "$kept"; fi
-    done | awk -v daily="${KEEP_DAILY:-7}" -v weekly="${KEEP_WEEKLY:-4}" -v monthly="${KEEP_MONTHLY:-6}" \
-        -v recent="${KEEP_RECENT_HOURS:-24}" -v now="$(seconds)" -f "$SCRIPTS/retention.awk" |
-        while read -r kept; do
-            # Renamed first: a removal that is cut short must not leave half a backup under a good name.
-            mv "$1/$kept" "$1/.old-$kept" && rm -rf "$1/.old-$kept"
-            step retention removed "$kept"
-        done
+    {
+        flock -n 7 || { step retention skipped 'a restore is at work'; return 0; }
+        list_backups "$1" | while read -r kept; do
+            if [ "$(manifest_text "$1/$kept/manifest.json" reason)" = safety ]; then echo "$kept safety"
+            elif [ -f "$1/$kept/VERIFIED.json" ]; then echo "$kept verified"; else echo "$kept"; fi
+        done | awk -v daily="${KEEP_DAILY:-7}" -v weekly="${KEEP_WEEKLY:-4}" -v monthly="${KEEP_MONTHLY:-6}" \
+            -v recent="${KEEP_RECENT_HOURS:-24}" -v now="$(seconds)" -f "$SCRIPTS/retention.awk" |
+            while read -r kept; do
+                # Renamed first: a removal that is cut short must not leave half a backup under a good name.
+                mv "$1/$kept" "$1/.old-$kept" && step retention removed "$kept"
+            done
+    } 7>>"$1/.restore.lock"
+    rm -rf "$1"/.old-* # the slow part, which no restore has to wait for
 }
 
 # check_files DIRECTORY: every file that the manifest vouches for is there, unchanged, and nothing is missing.
@@ -169,6 +203,16 @@ COMMIT;
 SQL
 }
 
+# major FACTS: the major version of the server that they come from.
+major() { sed -n 's/.*"server_version_num" : \([0-9]*\)[0-9]\{4\}[,}].*/\1/p' "$1/database.json"; }
+
+# sorting FACTS OTHERS: how the database sorts; empty for a backup that does not say. Another major version may write the same
+# ICU locale another way (16 made en-US of en_US), so then only the provider counts.
+sorting() {
+    said=$(sed -n 's/.*"locale" : \({[^}]*}\).*/\1/p' "$1/database.json")
+    if [ "$(major "$1")" = "$(major "$2")" ]; then printf '%s' "$said"; else printf '%s' "${said%%, \"name\"*}"; fi
+}
+
 # compare EXPECTED ACTUAL: prints how two directories of facts differ; nothing when they agree.
 # A sequence may only have moved on: pg_dump reads it a moment after the manifest does.
 compare() {
@@ -176,6 +220,8 @@ compare() {
         cmp -s "$1/$kind.jsonl" "$2/$kind.jsonl" && continue
         diff "$1/$kind.jsonl" "$2/$kind.jsonl" | grep '^[<>]' | sed "s/^</$kind: expected/; s/^>/$kind: found/" | head -n 6
     done
+    expected=$(sorting "$1" "$2") found=$(sorting "$2" "$1")
+    [ -z "$expected" ] || [ "$expected" = "$found" ] || printf 'locale: expected %s, found %s\n' "$expected" "$found"
     awk -F'"' '
         function later(a, b) {
             if (a == b) return 1

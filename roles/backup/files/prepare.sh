@@ -30,7 +30,7 @@ refuse_unfit() {
         fail 65 "backup $BACKUP has no rows at all, so restoring it would empty the database: choose an older one, or say that you mean it with allow_empty"
     [ "$DATABASE" != "$MAINTENANCE_DB" ] || fail 65 "$DATABASE is the maintenance database, which cannot be renamed: set maintenance_db to another one"
     have=$(sql "$MAINTENANCE_DB" -c "SELECT current_setting('server_version_num')::int / 10000")
-    was=$(sed -n 's/.*"server_version_num" : \([0-9]*\)[0-9]\{4\}[,}].*/\1/p' "$FROM/facts/database.json")
+    was=$(major "$FROM/facts")
     [ "$have" -ge "${was:-0}" ] || fail 65 "the backup is of PostgreSQL $was and this server is $have: a restore never goes back a major version"
     tool=$(pg_restore --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
     wrote=$(manifest_text "$FROM/manifest.json" pg_dump_version | sed 's/\..*//')
@@ -77,7 +77,7 @@ fi
 safety=''
 if [ "${SAFETY:-require}" = require ] && exists "$DATABASE"; then
     step safety
-    DATABASES=$DATABASE NAME=$STAMP REASON=safety sh "$SCRIPTS/backup.sh" 8>&- ||
+    DATABASES=$DATABASE NAME=$STAMP REASON=safety sh "$SCRIPTS/backup.sh" 7>&- 8>&- ||
         fail $? "the safety backup of the live database failed; when it is beyond saving, restore with safety skip (it is kept beside the restored one anyway)"
     safety=$STAMP
 fi

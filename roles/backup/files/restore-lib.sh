@@ -12,11 +12,15 @@ json_table() {
 state() { printf '{"holdfast":"restore","of":"%s","backup":"%s","stamp":"%s","step":"%s","since":%s}' \
     "$(json "$DATABASE")" "$BACKUP" "$STAMP" "$1" "$(seconds)"; }
 
-# One restore of a database at a time; held on descriptor 8 until this process and its children are gone.
+# One restore of a database at a time; held on descriptor 8 until this process and its children are gone. A backup of another
+# database is only read, so its lock is shared (descriptor 7): it keeps the retention away.
 lock_restore() {
     mkdir -p "$BACKUPS/$(safe_name "$DATABASE")"
     exec 8>"$BACKUPS/$(safe_name "$DATABASE")/.restore.lock"
     flock -n 8 || fail 75 "another restore of $DATABASE is running: wait for it to end"
+    [ "${SOURCE:-$DATABASE}" != "$DATABASE" ] && [ -d "$BACKUPS/$(safe_name "$SOURCE")" ] || return 0
+    exec 7>"$BACKUPS/$(safe_name "$SOURCE")/.restore.lock"
+    flock -n -s 7 || fail 75 "a restore of $SOURCE is running: wait for it to end"
 }
 
 # The backup in FROM is there, is whole, and is of the database that was asked for.
@@ -51,9 +55,14 @@ make_database() {
     {
         json_table "$1/facts/database.json"
         cat <<'SQL'
+-- Older backups say nothing of the locale's provider, and before 15 there is only one.
 SELECT format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L OWNER %I',
     :'name', j->>'encoding', j->>'collate', j->>'ctype', coalesce((SELECT rolname::text FROM pg_roles WHERE rolname = j->>'owner'), current_user::text))
-FROM wanted
+    || CASE WHEN current_setting('server_version_num')::int < 150000 THEN ''
+        WHEN l->>'provider' = 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', l->>'name') || CASE WHEN l->>'rules' <> '' THEN format(' ICU_RULES %L', l->>'rules') ELSE '' END
+        WHEN l->>'provider' = 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', l->>'name')
+        WHEN l->>'provider' = 'c' THEN ' LOCALE_PROVIDER libc' ELSE '' END
+FROM wanted, LATERAL (SELECT j->'locale') x(l)
 \gexec
 SELECT format('COMMENT ON DATABASE %I IS %L', :'name', :'state')
 \gexec
@@ -85,7 +94,7 @@ load() {
     load_from=$1/dump load_into=$(conninfo "$2") load_log=$3
     shift 3
     : >"$load_log"
-    pg_restore -v -j "$JOBS" --exit-on-error --no-subscriptions -d "$load_into" "$@" "$load_from" >"$load_log" 2>&1 8>&- 9>&- &
+    pg_restore -v -j "$JOBS" --exit-on-error --no-subscriptions -d "$load_into" "$@" "$load_from" >"$load_log" 2>&1 7>&- 8>&- 9>&- &
     LOADER=$!
     last=0
     while kill -0 "$LOADER" 2>/dev/null; do

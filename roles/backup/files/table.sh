@@ -17,12 +17,22 @@ cleanup() {
     trap - EXIT
     [ -z "$LOADER" ] || kill "$LOADER" 2>/dev/null
     [ -z "$MADE" ] || drop "$MADE" >/dev/null 2>&1
-    [ "$rc" = 0 ] || [ -z "$SIDE" ] || drop_schema "$DATABASE" "$SIDE" >/dev/null 2>&1
+    # Asked of the server, because a signal may come between its commit and our knowing of it.
+    [ "$rc" = 0 ] || [ -z "$SIDE" ] || [ "$(applied)" != f ] || drop_schema "$DATABASE" "$SIDE" >/dev/null 2>&1
     [ -z "$WORK" ] || rm -rf "$WORK"
     exit "$rc"
 }
 trap cleanup EXIT
 trap 'fail 1 "stopped by a signal"' TERM INT HUP
+
+# Whether the upsert was committed (t or f): then the schema holds the replaced rows, the only way back.
+applied() { sql "$DATABASE" -c "SELECT to_regclass('$SIDE_NAME.replaced') IS NOT NULL" 2>/dev/null; }
+
+report() {
+    STEP='done'
+    in_table "$DATABASE" -v "at=$(now)" -v "seconds=$(($(seconds) - began))" -v "applied=${APPLY:-0}" <"$SCRIPTS/table-report.sql" ||
+        fail 1 "the comparison cannot be read back; what was compared, and rows that were replaced, are in schema $SIDE_NAME"
+}
 
 # in_table DATABASE [psql options]: SQL from stdin that knows which table it is about.
 in_table() {
@@ -80,6 +90,11 @@ began=$(seconds)
 step preflight database "$DATABASE" backup "$BACKUP" schema "$SCHEMA" table "$TABLE"
 lock_restore
 need_server "$DATABASE"
+case $(applied) in
+t) report; exit 0 ;; # by an earlier try, which could not say so any more
+f) ;;
+*) fail 1 "cannot look for what an earlier try left: $SIDE_NAME" ;;
+esac
 refuse_damaged
 message=$(in_table "$DATABASE" 2>&1 <"$SCRIPTS/table-fits.sql") || fail 1 "cannot look at the live table: $message"
 [ -z "$message" ] || fail 65 "$message"
@@ -108,6 +123,5 @@ if [ "${APPLY:-}" = 1 ]; then
     in_table "$DATABASE" 2>"$WORK/apply.log" >/dev/null <"$SCRIPTS/table-apply.sql" ||
         fail 1 "nothing was changed, the server refused the rows: $(tail -n 2 "$WORK/apply.log" | tr '\n' ' ')"
 fi
-STEP='done'
-in_table "$DATABASE" -v "at=$(now)" -v "seconds=$(($(seconds) - began))" -v "applied=${APPLY:-0}" <"$SCRIPTS/table-report.sql" ||
-    fail 1 "the comparison cannot be read back"
+SIDE='' # from here on it is what was asked for
+report

@@ -11,6 +11,7 @@ set -u
 SCRATCH=${SCRATCH:-/scratch}
 SERVER=$SCRATCH/server LOADER='' RUNNING=''
 unset PGPASSWORD PGHOSTADDR PGPORT
+MAINTENANCE_DB=postgres # the throwaway server has no other, whatever the live one has
 export PGHOST="$SCRATCH" PGUSER=postgres CONNECT_TRIES=1
 
 # shellcheck disable=SC2317,SC2329
@@ -130,7 +131,6 @@ verify() {
     name=${BACKUP:-$(regular_backups "$home" | head -n 1)}
     [ -n "$name" ] || fail 65 "there is no backup of $database to verify"
     from="$home/$name"
-    [ -d "$from" ] || fail 65 "there is no backup $name of $database on the volume"
     step files database "$database" backup "$name"
     bad=$(check_files "$from") || unproven "$bad"
     rows=$(manifest_text "$from/manifest.json" rows)
@@ -161,7 +161,16 @@ verify() {
 }
 
 [ -n "${DATABASES:-}" ] || fail 64 "DATABASES names no database"
-printf '%s\n' "$DATABASES" >"$SCRATCH/databases"
-while IFS= read -r wanted <&5; do
-    [ -z "$wanted" ] || verify "$wanted"
-done 5<"$SCRATCH/databases"
+if [ -n "${BACKUP:-}" ]; then # not every database has it
+    having=$(printf '%s\n' "$DATABASES" | grep . | while IFS= read -r wanted; do
+        [ ! -d "$BACKUPS/$(safe_name "$wanted")/$BACKUP" ] || printf '%s\n' "$wanted"
+    done)
+    [ -n "$having" ] || fail 65 "there is no backup $BACKUP of $(printf '%s' "$DATABASES" | tr '\n' ' ') on the volume"
+    DATABASES=$having
+fi
+if several; then
+    each
+    [ "$WORST" = 0 ] || fail "$WORST" "$FAILED"
+else
+    verify "$(printf '%s\n' "$DATABASES" | grep .)"
+fi

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,8 @@ def test_every_database_is_backed_up_in_one_snapshot_and_proven(pg: Server) -> N
     odd = json.loads((finished(pg, nasty.name)[-1] / "manifest.json").read_text())
     assert odd["database"] == NASTY and odd["large_objects"]["objects"] == 2
     assert odd["foreign_tables_without_data"] == [{"schema": "public", "table": "ft", "server": "far"}]
-    proof = pg.script("verify.sh", DATABASES=f"shop\n{NASTY}\nlatin")
+    # Its own server has nothing but postgres, whatever the job's other scripts connect to.
+    proof = pg.script("verify.sh", DATABASES=f"shop\n{NASTY}\nlatin", MAINTENANCE_DB="shop")
     assert proof.code == 0, proof.text
     results = [event for event in proof.events if event.get("event") == "result"]
     assert [r["verified"] for r in results] == [True, True, True]
@@ -123,6 +125,29 @@ def test_two_runs_at_once_are_kept_apart(pg: Server) -> None:
     assert done.code == 75 and "another run" in done.error
 
 
+def test_one_database_that_fails_does_not_stop_the_others(pg: Server) -> None:
+    done = pg.script("backup.sh", DATABASES="nowhere\nshop\nnothing\n")
+    results = [event["database"] for event in done.events if event.get("event") == "result"]
+    assert (done.code, results) == (65, ["shop", "nothing"]), done.text
+    assert "nowhere: unknown database nowhere" in done.error
+    with (pg.home / "backups/shop/.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        busy = pg.script("backup.sh", DATABASES="nowhere\nshop")
+    assert busy.code == 75 and "nowhere: " in busy.error and "shop: another run" in busy.error, busy.text
+
+    proof = pg.script("verify.sh", DATABASES="nothing\nshop")
+    assert proof.code == 65 and proof.error.startswith("nothing: UNPROVEN"), proof.text
+    assert (proof.result["database"], proof.result["verified"]) == ("shop", True)
+    only = finished(pg, "shop")[-1].rename(pg.home / "backups/shop/20160101T000000Z").name
+    try:
+        named = pg.script("verify.sh", DATABASES="nothing\nshop", BACKUP=only)
+        assert named.code == 0 and named.result["backup"] == only, named.text
+        missing = pg.script("verify.sh", DATABASES="nothing\nshop", BACKUP="20160101T000001Z")
+        assert missing.code == 65 and "there is no backup 20160101T000001Z" in missing.error, missing.text
+    finally:
+        shutil.rmtree(pg.home / "backups/shop" / only)
+
+
 def test_an_empty_database_is_not_proven(pg: Server) -> None:
     assert pg.script("backup.sh", DATABASES="nothing").code == 0
     proof = pg.script("verify.sh", DATABASES="nothing")
@@ -192,8 +217,6 @@ def kept(names: list[str], now: int, **settings: int) -> list[str]:
 
 
 def test_retention_keeps_days_weeks_months_and_the_newest_proof() -> None:
-    from datetime import datetime, timedelta, timezone
-
     end = datetime(2026, 11, 25, 2, tzinfo=timezone.utc)
     names = [f"{end - timedelta(days=days):%Y%m%dT%H%M%SZ}" for days in range(400)]
     left = kept(names, int(end.timestamp()))
@@ -209,3 +232,13 @@ def test_retention_keeps_days_weeks_months_and_the_newest_proof() -> None:
     assert kept(["20200101T000000Z"], int(end.timestamp()), daily=0, weekly=0, monthly=0, recent=0) == [
         "20200101T000000Z"
     ]
+
+
+def test_a_safety_backup_stays_for_its_age_and_displaces_nothing() -> None:
+    now = int(datetime(2026, 11, 25, 12, tzinfo=timezone.utc).timestamp())
+    good = ["20261125T020000Z verified", "20261020T020000Z verified", "20260920T020000Z"]
+    safety = [f"202611{day}T110000Z safety" for day in ("10", "19", "24", "25")]
+    left = kept([*good, *safety], now, daily=3, weekly=1, monthly=3)
+    assert left == [line.split()[0] for line in [*good, *safety[2:]]]
+    only_one = ["20200101T000000Z verified", "20200201T000000Z safety"]
+    assert kept(only_one, now, daily=0, weekly=0, monthly=0, recent=0) == ["20200101T000000Z"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -52,6 +53,13 @@ def reseal(backup: Path) -> None:
     names = [line[66:] for line in (backup / "SHA256SUMS").read_text().splitlines()]
     lines = [f"{hashlib.sha256((backup / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     (backup / "SHA256SUMS").write_text("".join(lines))
+
+
+def compare(pg: Server, expected: Path, actual: Path) -> str:
+    """What lib.sh says of two directories of facts."""
+    argv = ["sh", "-c", '. "$SCRIPTS/lib.sh"; compare "$1" "$2"', "sh", str(expected), str(actual)]
+    env = pg.env(SCRIPTS=str(pg.home / "scripts"))
+    return subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
 
 
 def swap(pg: Server, database: str, at: str, **env: str) -> Run:
@@ -201,6 +209,81 @@ def test_a_backup_that_does_not_fit_is_refused_and_nothing_is_touched(
         assert databases(pg) == before and pg.content("shop") == good
     finally:
         shutil.rmtree(there)
+
+
+def locked(path: Path) -> bool:
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("into", ["shop", "shop2"])
+def test_nothing_removes_the_backup_that_is_being_restored(pg: Server, into: str) -> None:
+    home, old, at = pg.home / "backups/shop", "20150110T020000Z", stamp()
+    shutil.copytree(home / backup_of(pg, "shop"), home / old)
+    (home / old / "VERIFIED.json").unlink(missing_ok=True)
+    for path in [home / old, *(home / old).rglob("*")]:
+        if pg.prefix:
+            shutil.chown(path, "postgres", "postgres")
+    if into != "shop":
+        pg.sql("postgres", f"CREATE DATABASE {into}")
+    none = {"KEEP_DAILY": "1", "KEEP_WEEKLY": "0", "KEEP_MONTHLY": "0", "KEEP_RECENT_HOURS": "0"}
+    held: list[bool] = []
+
+    def look(event: dict[str, object]) -> None:
+        if event.get("step") == "create":
+            held.append(locked(home / ".restore.lock"))
+
+    env = {"DATABASE": into, "SOURCE": "shop", "BACKUP": old, "STAMP": at, **none}
+    try:
+        done = pg.script("prepare.sh", on_event=look, **env)
+        assert done.code == 0 and held == [True], done.text
+        assert (home / old).is_dir(), "the safety backup must not push out what is restored"
+        with (home / ".restore.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            during = pg.script("backup.sh", DATABASES="shop", **none)
+        assert during.code == 0 and "a restore is at work" in during.text and (home / old).is_dir()
+        assert pg.script("backup.sh", DATABASES="shop", **none).code == 0
+        assert not (home / old).exists(), "afterwards it goes as the retention has it"
+    finally:
+        shutil.rmtree(home / old, ignore_errors=True)
+        pg.sql("postgres", "DROP DATABASE IF EXISTS shop2")
+
+
+def test_a_database_comes_back_with_its_own_way_of_sorting(pg: Server) -> None:
+    pg.sql("postgres", "CREATE DATABASE sorted TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'sv-SE'")
+    try:
+        pg.sql("sorted", "CREATE TABLE t AS SELECT unnest(ARRAY['z', 'ö', 'O']) AS a")
+        name, at = backup_of(pg, "sorted"), stamp()
+        proof = pg.script("verify.sh", DATABASES="sorted")
+        assert proof.code == 0, proof.text
+        pg.sql("postgres", "DROP DATABASE sorted")
+        assert pg.script("prepare.sh", DATABASE="sorted", BACKUP=name, STAMP=at).code == 0
+        assert swap(pg, "sorted", at).code == 0
+        kept = "SELECT datlocprovider, daticulocale FROM pg_database WHERE datname = 'sorted'"
+        assert pg.sql("postgres", kept) == "i|sv-SE"
+        assert pg.sql("sorted", "SELECT string_agg(a, '' ORDER BY a) FROM t") == "Ozö"
+
+        # A copy that sorts another way is noticed; a backup from before this was written down is not held against it.
+        facts = pg.home / "backups/sorted" / name / "facts"
+        whole = (facts / "database.json").read_text()
+        other = shutil.copytree(facts, pg.home / "tmp/other")
+        for changed, wrong in (("sv", "no"), ('"provider" : "i"', '"provider" : "c"')):
+            (other / "database.json").write_text(whole.replace(changed, wrong))
+            assert wrong in compare(pg, facts, other)
+        upgraded = whole.replace("sv-SE", "sv_SE").replace('num" : 15', 'num" : 14')
+        (other / "database.json").write_text(upgraded)
+        assert compare(pg, other, facts) == ""
+        (facts / "database.json").write_text(whole.replace('"locale" :', '"before" :'))
+        reseal(facts.parent)
+        old = pg.script("prepare.sh", DATABASE="sorted", BACKUP=name, STAMP=stamp(), SAFETY="skip")
+        assert old.code == 0, old.text
+    finally:
+        shutil.rmtree(pg.home / "tmp/other", ignore_errors=True)
+        pg.sql("postgres", "DROP DATABASE IF EXISTS sorted")
 
 
 def test_a_database_that_is_gone_comes_back(pg: Server) -> None:

@@ -156,6 +156,24 @@ def test_killed_at_any_step_a_second_run_completes(pg: Server, backup: str, step
     assert done.code == 0 and done.result["left"] == 0, done.text
 
 
+def test_what_was_replaced_outlives_a_failure_after_the_upsert(pg: Server, backup: str) -> None:
+    hurt(pg)
+    at, report = "20260301T000012Z", pg.home / "scripts/table-report.sql"
+    whole = report.read_text()
+    report.write_text("SELECT 1 / 0;")
+    try:
+        first = pg.script("table.sh", **ask(at, backup, APPLY="1"))
+    finally:
+        report.write_text(whole)
+    assert first.code == 1 and "cannot be read back" in first.error, first.text
+    replaced = f"SELECT count(*), min(title) FROM holdfast_{at.lower()}.replaced"
+    assert pg.sql("shop", replaced) == "50|wrong"
+    again = pg.script("table.sh", **ask(at, backup, APPLY="1"))
+    assert again.code == 0 and again.result["applied"] is True, again.text
+    assert (again.result["missing"], again.result["different"], again.result["left"]) == (100, 50, 0)
+    assert pg.sql("shop", replaced) == "50|wrong"
+
+
 def test_the_cleanup_drops_the_schema_when_its_time_is_over(pg: Server, backup: str) -> None:
     hurt(pg)
     for number, hours in ((10, "-1"), (11, "1")):
