@@ -36,13 +36,23 @@ def account(app: Mapping[str, Any]) -> list[Obj]:
     if given["annotations"]:
         metadata["annotations"] = dict(given["annotations"])
     objects: list[Obj] = [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": False}
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": metadata,
+            "automountServiceAccountToken": False,
+        }
     ]
     if given["rules"]:
         group = "rbac.authorization.k8s.io"
         role_meta = meta(app, given["name"], "account")
         objects.append(
-            {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": role_meta, "rules": list(given["rules"])}
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "Role",
+                "metadata": role_meta,
+                "rules": list(given["rules"]),
+            }
         )
         objects.append(
             {
@@ -50,7 +60,9 @@ def account(app: Mapping[str, Any]) -> list[Obj]:
                 "kind": "RoleBinding",
                 "metadata": role_meta,
                 "roleRef": {"apiGroup": group, "kind": "Role", "name": given["name"]},
-                "subjects": [{"kind": "ServiceAccount", "name": given["name"], "namespace": app["namespace"]}],
+                "subjects": [
+                    {"kind": "ServiceAccount", "name": given["name"], "namespace": app["namespace"]}
+                ],
             }
         )
     return objects
@@ -75,7 +87,12 @@ def secrets(app: Mapping[str, Any]) -> list[Obj]:
         provider = secret["provider"]
         if provider == "static":
             found.append(
-                {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret.get("type", "Opaque")}
+                {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": metadata,
+                    "type": secret.get("type", "Opaque"),
+                }
             )
         elif provider == "external":
             found.append(_external(metadata, secret))
@@ -97,7 +114,12 @@ def _external(metadata: Obj, secret: Mapping[str, Any]) -> Obj:
         "secretStoreRef": store,
         "target": {"name": metadata["name"], "creationPolicy": "Owner"},
     }
-    return {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "metadata": metadata, "spec": spec}
+    return {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": metadata,
+        "spec": spec,
+    }
 
 
 def _provider_class(metadata: Obj, secret: Mapping[str, Any]) -> Obj:

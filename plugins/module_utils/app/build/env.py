@@ -33,7 +33,10 @@ def _entry(name: str, value: Any) -> dict[str, Any]:
             reference["optional"] = True
         return {"name": name, "valueFrom": {"secretKeyRef": reference}}
     if "config" in value:
-        return {"name": name, "valueFrom": {"configMapKeyRef": {"name": value["config"], "key": value.get("key", name)}}}
+        return {
+            "name": name,
+            "valueFrom": {"configMapKeyRef": {"name": value["config"], "key": value.get("key", name)}},
+        }
     if "field" in value:
         return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": value["field"]}}}
     return {"name": name, "valueFrom": {"resourceFieldRef": {"resource": value["resource"]}}}

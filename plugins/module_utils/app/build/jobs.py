@@ -23,7 +23,9 @@ def job(app: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         "backoffLimit": int(given["retries"]),
         "template": pod.template(app, given, restart="Never"),
     }
-    obj = overridden({"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": spec}, given["override"])
+    obj = overridden(
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": spec}, given["override"]
+    )
     name = f"{names.short_name(given['name'], 52)}-{names.digest(obj['spec'], 8)}"
     metadata = {**meta(app, given["name"], given["component"]), "name": name}
     return {**obj, "metadata": {**metadata, **obj["metadata"]}}

@@ -141,7 +141,12 @@ def _egress(app: Mapping[str, Any]) -> list[Obj]:
         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
     }
     found = [_policy(app, "allow-dns", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [dns]})]
-    for owner in [*app["services"].values(), *app["jobs"].values(), *app["cronjobs"].values(), *_data_pods(app)]:
+    for owner in [
+        *app["services"].values(),
+        *app["jobs"].values(),
+        *app["cronjobs"].values(),
+        *_data_pods(app),
+    ]:
         rules: list[Obj] = [
             {"to": [{"podSelector": {"matchLabels": {"app": target}}}]}
             for target in _targets(app)

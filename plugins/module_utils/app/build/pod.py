@@ -40,7 +40,9 @@ def template(
     if app["image"].get("pull_secrets"):
         spec["imagePullSecrets"] = [{"name": name} for name in app["image"]["pull_secrets"]]
     spec.update(scheduling(owner.get("scheduling") or {}))
-    metadata: dict[str, Any] = {"labels": {**names.labels(app, owner["name"], owner["component"]), **(labels or {})}}
+    metadata: dict[str, Any] = {
+        "labels": {**names.labels(app, owner["name"], owner["component"]), **(labels or {})}
+    }
     notes = {**hashes(app, owner), **(owner.get("annotations") or {})}
     if notes:
         metadata["annotations"] = notes
@@ -91,7 +93,9 @@ def hashes(app: Mapping[str, Any], owner: Mapping[str, Any]) -> dict[str, str]:
         used_secrets |= {volume["secret"]} if volume["kind"] == "secret" else set()
     found = {}
     config = {name: app["config"][name]["data"] for name in sorted(used_config) if name in app["config"]}
-    secrets = {name: app["secrets"][name]["values"] for name in sorted(used_secrets) if name in app["secrets"]}
+    secrets = {
+        name: app["secrets"][name]["values"] for name in sorted(used_secrets) if name in app["secrets"]
+    }
     for name in set(owner["secrets"]) & set(secrets):
         # Taken as a whole, a generated key that comes or goes shows nowhere else in the pod.
         secrets[name] = {**secrets[name], **dict.fromkeys(app["secrets"][name]["generate"], "")}

@@ -46,7 +46,9 @@ def _source(volume: Mapping[str, Any]) -> Obj:
         return {"hostPath": {"path": volume["host_path"], "type": "Directory"}}
     if kind == "csi":
         attributes = {"secretProviderClass": volume["csi"]}
-        return {"csi": {"driver": "secrets-store.csi.k8s.io", "readOnly": True, "volumeAttributes": attributes}}
+        return {
+            "csi": {"driver": "secrets-store.csi.k8s.io", "readOnly": True, "volumeAttributes": attributes}
+        }
     given = volume.get("empty_dir")
     return {"emptyDir": dict(given) if isinstance(given, Mapping) else {}}
 

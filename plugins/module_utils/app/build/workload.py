@@ -128,5 +128,13 @@ def hpa(app: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": metrics,
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service["name"]},
     }
-    metadata = {**meta(app, service["name"], service["component"]), "name": given.get("name", service["name"])}
-    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
+    metadata = {
+        **meta(app, service["name"], service["component"]),
+        "name": given.get("name", service["name"]),
+    }
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": metadata,
+        "spec": spec,
+    }
