@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,12 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node import ladder, v
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.act import Actor
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.catalogue import SERIOUS, by_id, diagnose
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import Facts, look, observe
-from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import GENTLE, Finding, Options
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import GENTLE, Finding, Options, step
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import DOWN
 
 SETTLE_SECONDS = 60.0
+STOPS = frozenset(["stop_unit", "restart_unit", "killall"])
 
 
 class Recovery:
@@ -50,7 +52,8 @@ class Recovery:
         self.bundle: str | None = None
         self.bundle_error: EvidenceError | None = None
         self.resumed = False
-        self._acted = False
+        self._acted, self._stopped = False, False
+        self._owed: Action | None = None
         self._rung, self._failed_rung, self._found = GENTLE, -1, set[str]()
 
     # --- observe and plan --------------------------------------------------------------------------------------
@@ -108,6 +111,8 @@ class Recovery:
     # --- act ---------------------------------------------------------------------------------------------------
     def act(self, action: Action, context: Context) -> Outcome | dict[str, Any]:
         """One action, unless the rungs below made it needless or a step before it in the same rung failed."""
+        if action is self._owed:
+            return self.carry_out(action)
         level = ladder.rung(action)
         starts = action.kind == "start_unit"
         if level > self._rung:
@@ -121,18 +126,40 @@ class Recovery:
                 return Outcome(action, "skipped", error="not needed: what it is for was not found again")
             if self._failed_rung == level and not stopped:
                 return Outcome(action, "skipped", error="the step before it failed")
+            self._stopped = self._stopped or (action.kind in STOPS and state not in DOWN)
         self._acted = True
+        try:
+            return self.carry_out(action)
+        except HoldfastError:
+            self._failed_rung = level
+            raise
+
+    def carry_out(self, action: Action) -> dict[str, Any]:
+        """Do it; what goes wrong with it is an error of this action and does not end the run."""
         try:
             return self.actor.run(action)
         except DeadlineExceeded as late:
-            self._failed_rung = level
             # its own patience is over, not the run's: the next rung may still help
             raise HoldfastError(late.msg, field=late.field, value=late.value, fix=late.fix) from late
-        except (HoldfastError, OSError) as error:
-            self._failed_rung = level
-            if isinstance(error, HoldfastError):
-                raise
+        except (OSError, sqlite3.Error) as error:
             raise HoldfastError(f"{action.kind}: {error}", field="target", value=action.target) from error
+
+    def owed(self, outcomes: list[Outcome]) -> Action | None:
+        """The start of a server that this run stopped and that is still down, whatever cut the rest of the plan short."""
+        if not self._stopped:
+            return None
+        try:
+            active = self.actor.service.state()["active"]
+        except HoldfastError:
+            active = "unknown"  # a start too many does nothing
+        if active not in (*DOWN, "deactivating", "unknown"):
+            return None
+        held = [
+            one.action for one in outcomes if one.action.kind == "start_unit" and one.outcome == "skipped"
+        ]
+        why = "this run stopped it"
+        self._owed = held[0] if held else step("start_unit", self.paths.unit, why, self._rung)
+        return self._owed
 
     def settle(self, deadline: Deadline) -> set[str]:
         """Ids that are still found once things had time to settle."""
@@ -206,6 +233,22 @@ class Recovery:
         told = f"{first.cause} — {first.evidence}." + (f" Needs a person: {person}" if person else "")
         return f"k3s serves, but {told}" if well else told
 
+    def tell(self, envelope: Envelope, ended: str = "") -> None:
+        """Complete the result by what is known, also that of a preview or of a run that ended early.
+
+        ended: how it ended, in front of what was found.
+        """
+        envelope.evidence = envelope.evidence or self.bundle
+        if self.findings:
+            envelope.extra["journal"] = self.journal
+        looked = "detect" in envelope.timing
+        known = {
+            "findings": [one.as_dict() for one in self.findings],
+            "needs_person": self.for_a_person(self.findings),
+            "verdict": redact_text(ended + (ladder.summary(self.findings) if looked else "nothing yet")),
+        }
+        envelope.extra = {**known, **envelope.extra}
+
 
 def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_seconds: float, budget: int | None,
             evidence_dir: str, evidence_required: bool = True, commands: Commands | None = None,
@@ -222,26 +265,23 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
         evidence_required=evidence_required,
     )
     with only_one(paths.state_dir, check_mode):
-        envelope = run(
-            observe=one.observe,
-            plan=one.plan,
-            act=one.act,
-            verify=one.verify,
-            check_mode=check_mode,
-            clock=clock,
-            deadline_seconds=deadline_seconds,
-            budget=budget,
-            evidence=one.evidence,
-        )
-    envelope.evidence = envelope.evidence or one.bundle
-    if one.findings:
-        envelope.extra["journal"] = one.journal
-    if check_mode:
-        envelope.extra.update(
-            findings=[finding.as_dict() for finding in one.findings],
-            needs_person=one.for_a_person(one.findings),
-            verdict=ladder.summary(one.findings),
-        )
+        try:
+            envelope = run(
+                observe=one.observe,
+                plan=one.plan,
+                act=one.act,
+                verify=one.verify,
+                check_mode=check_mode,
+                clock=clock,
+                deadline_seconds=deadline_seconds,
+                budget=budget,
+                evidence=one.evidence,
+                owed=one.owed,
+            )
+        except Exception as failure:
+            one.tell(failure.envelope, f"not finished: {failure}. Found: ")  # type: ignore[attr-defined]
+            raise
+    one.tell(envelope)
     return envelope
 
 
