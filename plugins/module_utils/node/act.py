@@ -18,7 +18,13 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     Refused,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
-from ansible_collections.holdfast.k3s.plugins.module_utils.node import files, images, runtime, salvage
+from ansible_collections.holdfast.k3s.plugins.module_utils.node import (
+    files,
+    images,
+    reboots,
+    runtime,
+    salvage,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import Api, write_probe
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.datastore import check_file, foreign_writers
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.host_act import HostActions
@@ -78,6 +84,10 @@ class Actor:
 
     def do_kill_process(self, action: Action) -> dict[str, Any]:
         return self.service.signal(action.params["pid"], action.params["start"], signal.SIGKILL)
+
+    def do_reboot(self, action: Action) -> dict[str, Any]:
+        reboots.record(self.paths, self.clock)
+        return self.host.do_reboot(action)
 
     # --- the datastore ---------------------------------------------------------------------------------------------
     def do_copy_aside(self, _action: Action) -> dict[str, Any]:

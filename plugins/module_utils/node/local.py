@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.attempts import 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
-from ansible_collections.holdfast.k3s.plugins.module_utils.node import images, ladder, verify
+from ansible_collections.holdfast.k3s.plugins.module_utils.node import images, ladder, reboots, verify
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import Api, write_probe
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.catalogue import diagnose
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import observe
@@ -46,9 +47,10 @@ class Local:
         self.attempts = Attempts(f"{self.paths.state_dir}/attempts.jsonl", clock=self.clock)
 
     def recover(self) -> dict[str, Any]:
-        """The same recovery as the module's."""
+        """The same recovery as the module's; a host that rebooted itself lately does not do it again."""
+        allowed = self.options.allow_reboot and reboots.may_reboot(self.paths, self.clock)
         return recover(
-            self.options,
+            dataclasses.replace(self.options, allow_reboot=allowed),
             self.paths,
             check_mode=False,
             deadline_seconds=1200,
@@ -69,7 +71,12 @@ class Local:
             report["k3s"] = service.wait_ready(float(wanted.get("wait_seconds", 180)))
         except HoldfastError as late:
             report["k3s"] = {"error": str(late)}
-            report["recovery"] = brief(self.recover())
+            result = self.recover()
+            report["recovery"] = brief(result)
+            if reboots_now(result):
+                report["verified"] = False
+                self.keep("boot", report)
+                return report
         if wanted.get("reap", True):
             report["pods"] = self.reap()
         name = node_name(config(self.paths))
@@ -192,6 +199,11 @@ class Local:
         path = Path(self.paths.state_dir, "images.json")
         if not path.exists() or time.time() - path.stat().st_mtime > 600:
             self.remember()
+
+
+def reboots_now(result: dict[str, Any]) -> bool:
+    """Whether a recovery ended with a reboot: there is nothing left to wait for."""
+    return any(one["kind"] == "reboot" and one["outcome"] == "done" for one in result["actions"])
 
 
 def brief(result: dict[str, Any]) -> dict[str, Any]:

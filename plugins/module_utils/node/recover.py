@@ -146,7 +146,7 @@ class Recovery:
 
     def owed(self, outcomes: list[Outcome]) -> Action | None:
         """The start of a server that this run stopped and that is still down, whatever cut the rest of the plan short."""
-        if not self._stopped:
+        if not self._stopped or self.rebooting(outcomes):
             return None
         try:
             active = self.actor.service.state()["active"]
@@ -187,7 +187,9 @@ class Recovery:
 
     # --- verify ------------------------------------------------------------------------------------------------
     def verify(self, facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
-        """Look again with other eyes. A healthy host that needed nothing is looked at once."""
+        """Look again with other eyes. A healthy host that needed nothing is looked at once, one that goes down not at all."""
+        if self.rebooting(outcomes):
+            return False, {"verdict": f"the host reboots now: {ladder.summary(self.findings)}"}
         acted = any(one.outcome == "done" for one in outcomes)
         if acted or not self.serious(self.findings):
             well, after, checks = self.look_until_well()
@@ -207,6 +209,11 @@ class Recovery:
             "resumed": self.resumed,
         }
         return well and not remaining, {**extra, "verdict": self.verdict(well, remaining)}
+
+    @staticmethod
+    def rebooting(outcomes: list[Outcome]) -> bool:
+        """Whether a reboot was asked for: what is looked at from then on is a host that goes down."""
+        return any(one.action.kind == "reboot" and one.outcome == "done" for one in outcomes)
 
     @staticmethod
     def for_a_person(findings: list[Finding], acted: bool = False) -> list[str]:
