@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
@@ -17,7 +13,6 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     DeadlineExceeded,
     EvidenceError,
     HoldfastError,
-    Refused,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.evidence import Bundle, prune
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
@@ -27,6 +22,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node import ladder, v
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.act import Actor
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.catalogue import SERIOUS, by_id, diagnose
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import Facts, look, observe
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.lock import only_one
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import GENTLE, Finding, Options, step
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import DOWN
@@ -259,9 +255,14 @@ class Recovery:
 
 def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_seconds: float, budget: int | None,
             evidence_dir: str, evidence_required: bool = True, commands: Commands | None = None,
-            clock: Clock | None = None) -> Envelope:  # fmt: skip
-    """Run one recovery and return its envelope; `extra` has findings, remaining, checks, verdict."""
+            clock: Clock | None = None, lock_wait: float | None = None) -> Envelope:  # fmt: skip
+    """Run one recovery and return its envelope; `extra` has findings, remaining, checks, verdict.
+
+    lock_wait: seconds to wait for another recovery on this host; as long as the deadline allows by default.
+    """
     clock = clock or Clock()
+    deadline = Deadline(clock, deadline_seconds)
+    patience = deadline if lock_wait is None else Deadline(clock, lock_wait)
     one = Recovery(
         commands or Commands(),
         paths,
@@ -271,7 +272,7 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
         evidence_dir=evidence_dir,
         evidence_required=evidence_required,
     )
-    with only_one(paths.state_dir, check_mode):
+    with only_one(paths.state_dir, check_mode, patience):
         try:
             envelope = run(
                 observe=one.observe,
@@ -280,7 +281,7 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
                 verify=one.verify,
                 check_mode=check_mode,
                 clock=clock,
-                deadline_seconds=deadline_seconds,
+                deadline_seconds=deadline.remaining(),
                 budget=budget,
                 evidence=one.evidence,
                 owed=one.owed,
@@ -290,23 +291,6 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
             raise
     one.tell(envelope)
     return envelope
-
-
-@contextlib.contextmanager
-def only_one(state_dir: str, check_mode: bool) -> Iterator[None]:
-    """Hold the host's recovery lock: two recoveries at once would undo each other. A preview needs none."""
-    if check_mode:
-        yield
-        return
-    Path(state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-    with Path(state_dir, "recover.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Refused(
-                "another recovery runs on this host", field="lock", value=lock.name, fix="wait for it to end"
-            ) from error
-        yield
 
 
 def options_from(params: dict[str, Any]) -> Options:
