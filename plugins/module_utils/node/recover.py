@@ -23,9 +23,15 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.act import Actor
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.catalogue import SERIOUS, by_id, diagnose
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import Facts, look, observe
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.lock import only_one
-from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import GENTLE, Finding, Options, step
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import (
+    GENTLE,
+    KILLALL,
+    Finding,
+    Options,
+    step,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
-from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import DOWN
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import DOWN, Gone
 
 SETTLE_SECONDS = 60.0
 STOPS = frozenset(["stop_unit", "restart_unit", "killall"])
@@ -112,7 +118,8 @@ class Recovery:
         level = ladder.rung(action)
         starts = action.kind == "start_unit"
         if level > self._rung:
-            if self._acted and self._failed_rung != self._rung:
+            # a step that failed was perhaps only late: nothing that ends containers is done without a new look
+            if self._acted and (level >= KILLALL or self._failed_rung != self._rung):
                 self._found = self.settle(context.deadline)
             self._rung = level
         if level > GENTLE:
@@ -126,6 +133,8 @@ class Recovery:
         self._acted = True
         try:
             return self.carry_out(action)
+        except Gone as gone:
+            return Outcome(action, "skipped", error=str(gone))
         except HoldfastError:
             self._failed_rung = level
             raise
@@ -187,7 +196,7 @@ class Recovery:
         if self.rebooting(outcomes):
             return False, {"verdict": f"the host reboots now: {ladder.summary(self.findings)}"}
         acted = any(one.outcome == "done" for one in outcomes)
-        if acted or not self.serious(self.findings):
+        if acted or self._acted or not self.serious(self.findings):
             well, after, checks = self.look_until_well()
         else:
             after = self.findings

@@ -16,13 +16,16 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import (
+    GENTLE,
     KILLALL,
     RESTART,
     Finding,
     clean_start,
+    restart,
     step,
     stopped,
 )
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import Gone
 
 sys.path.insert(0, str(Path(__file__).parent))
 from recovery_host import DOWN, Host
@@ -108,3 +111,28 @@ def test_a_start_that_is_owed_and_fails_is_told(make: MakeHost) -> None:
     host = make(VACUUM[:2])
     host.failures = {"vacuum_datastore": OSError("full"), "start_unit": CommandError("no bus")}
     assert outcomes(host.recover())[-1] == ("start_unit", "failed")
+
+
+def test_a_start_that_is_only_late_does_not_end_in_killall(make: MakeHost) -> None:
+    host = make([*restart({}, "w"), *CLEAN])
+    host.failures["restart_unit"] = DeadlineExceeded("k3s is not ready after 120 s")
+    host.found, host.well = [[DOWN], []], True
+    envelope = host.recover()
+    assert host.done == ["restart_unit"] and envelope.verified
+    assert {one.outcome for one in envelope.actions[1:]} == {"skipped"}
+
+
+def test_a_start_that_failed_is_followed_by_killall_when_the_cause_is_still_there(make: MakeHost) -> None:
+    host = make([*restart({}, "w"), *CLEAN])
+    host.failures["restart_unit"] = DeadlineExceeded("k3s is not ready after 120 s")
+    host.recover()
+    assert "killall" in host.done and host.active == "active"
+
+
+def test_a_process_that_is_gone_is_no_reason_to_climb(make: MakeHost) -> None:
+    host = make([step("kill_process", "x", "w", GENTLE), *restart({}, "w"), *CLEAN])
+    host.failures["kill_process"] = Gone("the process is gone")
+    host.found, host.well = [[DOWN], []], True
+    envelope = host.recover()
+    assert host.done == ["kill_process"] and envelope.verified
+    assert envelope.actions[0].outcome == "skipped" and "is gone" in str(envelope.actions[0].error)
