@@ -64,7 +64,12 @@ class Actor:
     def do_start_unit(self, _action: Action) -> dict[str, Any]:
         started = self.service.start()
         folder = self.kept_content()
-        return {**started, **images.restore(self.commands, self.paths, folder)} if folder else started
+        if folder is None:
+            return started
+        restored = images.restore(self.commands, self.paths, folder)
+        if not restored["missing"]:
+            self.release_content(folder)
+        return {**started, **restored}
 
     def do_stop_unit(self, _action: Action) -> dict[str, Any]:
         return self.service.stop()
@@ -190,6 +195,12 @@ class Actor:
         for folder in sorted(Path(self.paths.aside).glob("*-containerd*"), reverse=True):
             return str(folder) if (folder / "restore").exists() else None
         return None
+
+    @staticmethod
+    def release_content(folder: str) -> None:
+        """A reset that is over: a later start must not bring back what was pruned since, nor the links hold all blobs."""
+        shutil.rmtree(Path(folder, "blobs"), ignore_errors=True)
+        Path(folder, "restore").unlink(missing_ok=True)  # last: a run that is killed here does it again
 
     def do_reset_containerd(self, _action: Action) -> dict[str, Any]:
         """Metadata aside, content kept by hard links, air-gap files marked for import."""

@@ -138,5 +138,6 @@ class Service:
 
     def killall(self) -> dict[str, Any]:
         """Run k3s's own script: it ends what is left of the containers and clears network leftovers."""
-        result = self.commands.run([self.paths.killall], timeout=120)
+        where = {"K3S_DATA_DIR": self.paths.data_dir}
+        result = self.commands.run([self.paths.killall], timeout=120, env=where)
         return {"seconds": round(result.seconds, 1)}
