@@ -101,7 +101,9 @@ options:
     type: path
     default: /etc/rancher/k3s
   deadline:
-    description: Seconds that the whole run may take; no action starts after it.
+    description:
+      - Seconds that the whole run may take, waiting for another recovery on the host included.
+      - No action starts after it but the start of a k3s that this run stopped.
     type: int
     default: 900
 extends_documentation_fragment:

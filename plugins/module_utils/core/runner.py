@@ -43,6 +43,7 @@ def run(
     stop_on_failure: bool = False,
     workers: int = 1,
     after: Optional[Callable[[Outcome], bool]] = None,
+    owed: Optional[Callable[[list[Outcome]], Optional[Action]]] = None,
 ) -> Envelope:
     """Run the four steps and return the envelope.
 
@@ -54,6 +55,8 @@ def run(
     stop_on_failure: skip the rest after the first failed or refused action (a ladder of dependent steps).
     workers: how many actions run at the same time; results keep the plan's order.
     after: called after each action (workers 1 only); True skips the rest (a ladder that is healthy again).
+    owed: asked with the outcomes once the actions are over, however they ended, for the one that must still run because
+        an earlier one began what only it ends (a start after a stop): neither budget nor deadline holds it back.
 
     Refused and PreconditionFailed become outcome 'refused', another HoldfastError 'failed'; DeadlineExceeded and
     everything else end the run. Every exception carries the partial envelope as `exc.envelope`.
@@ -78,6 +81,7 @@ def run(
                 _in_order(selected, act, context, envelope, stop_on_failure, after)
         finally:
             envelope.actions.extend(skipped)
+            _pay(owed, act, context, envelope)
             envelope.changed = any(o.outcome == "done" and o.action.changes for o in envelope.actions)
         verified, extra = verify(facts, envelope.actions)
         extra = dict(extra)
@@ -127,6 +131,20 @@ def _in_order(
             reason = f"{action.kind} {action.target} {outcome.outcome} before it"
         elif after is not None and after(outcome):
             reason = f"not needed after {action.kind} {action.target}"
+
+
+def _pay(
+    owed: Optional[Callable[[list[Outcome]], Optional[Action]]],
+    act: Callable[[Action, Context], Any],
+    context: Context,
+    envelope: Envelope,
+) -> None:
+    """Run the action that is owed; its failure is told by its outcome and hides nothing that ended the run before."""
+    action = owed(envelope.actions) if owed is not None else None
+    if action is None:
+        return
+    outcome, _fatal = _one(action, act, context)
+    envelope.actions = [one for one in envelope.actions if one.action is not action] + [outcome]
 
 
 def _together(

@@ -18,7 +18,13 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     Refused,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
-from ansible_collections.holdfast.k3s.plugins.module_utils.node import files, images, runtime, salvage
+from ansible_collections.holdfast.k3s.plugins.module_utils.node import (
+    files,
+    images,
+    reboots,
+    runtime,
+    salvage,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import Api, write_probe
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.datastore import check_file, foreign_writers
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.host_act import HostActions
@@ -58,7 +64,12 @@ class Actor:
     def do_start_unit(self, _action: Action) -> dict[str, Any]:
         started = self.service.start()
         folder = self.kept_content()
-        return {**started, **images.restore(self.commands, self.paths, folder)} if folder else started
+        if folder is None:
+            return started
+        restored = images.restore(self.commands, self.paths, folder)
+        if not restored["missing"]:
+            self.release_content(folder)
+        return {**started, **restored}
 
     def do_stop_unit(self, _action: Action) -> dict[str, Any]:
         return self.service.stop()
@@ -78,6 +89,10 @@ class Actor:
 
     def do_kill_process(self, action: Action) -> dict[str, Any]:
         return self.service.signal(action.params["pid"], action.params["start"], signal.SIGKILL)
+
+    def do_reboot(self, action: Action) -> dict[str, Any]:
+        reboots.record(self.paths, self.clock)
+        return self.host.do_reboot(action)
 
     # --- the datastore ---------------------------------------------------------------------------------------------
     def do_copy_aside(self, _action: Action) -> dict[str, Any]:
@@ -180,6 +195,12 @@ class Actor:
         for folder in sorted(Path(self.paths.aside).glob("*-containerd*"), reverse=True):
             return str(folder) if (folder / "restore").exists() else None
         return None
+
+    @staticmethod
+    def release_content(folder: str) -> None:
+        """A reset that is over: a later start must not bring back what was pruned since, nor the links hold all blobs."""
+        shutil.rmtree(Path(folder, "blobs"), ignore_errors=True)
+        Path(folder, "restore").unlink(missing_ok=True)  # last: a run that is killed here does it again
 
     def do_reset_containerd(self, _action: Action) -> dict[str, Any]:
         """Metadata aside, content kept by hard links, air-gap files marked for import."""

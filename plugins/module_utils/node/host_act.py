@@ -14,7 +14,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Acti
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import Api
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
 
+INOTIFY = "/proc/sys/fs/inotify"
 INOTIFY_INSTANCES = 8192
+INOTIFY_WATCHES = 524288
 SYSCTL_FILE = "/etc/sysctl.d/90-holdfast-inotify.conf"
 
 
@@ -43,22 +45,24 @@ class HostActions:
         return {"removed": len(self.commands.run(argv, timeout=90).out.splitlines())}
 
     def do_raise_inotify(self, _action: Action) -> dict[str, Any]:
-        """Raise the limit now and for the next boot; Refused where the kernel does not let us."""
-        live = Path("/proc/sys/fs/inotify/max_user_instances")
+        """Raise the limits now and for the next boot, never lower them; Refused where the kernel does not let us."""
+        live = Path(INOTIFY, "max_user_instances")
+        instances = max(int(live.read_text()), INOTIFY_INSTANCES)
+        watches = max(int(Path(INOTIFY, "max_user_watches").read_text()), INOTIFY_WATCHES)
         try:
-            live.write_text(str(INOTIFY_INSTANCES))
+            live.write_text(str(instances))
         except OSError as error:
             raise Refused(
                 f"the kernel does not let this host change it: {error.strerror}",
                 field="fs.inotify.max_user_instances", value=live.read_text().strip(),
-                fix=f"sysctl -w fs.inotify.max_user_instances={INOTIFY_INSTANCES} on the machine itself",
+                fix=f"sysctl -w fs.inotify.max_user_instances={instances} on the machine itself",
             ) from error  # fmt: skip
         Path(SYSCTL_FILE).write_text(
             "# Written by Holdfast: k3s's shims and kubelet use more than the default of 128.\n"
-            f"fs.inotify.max_user_instances = {INOTIFY_INSTANCES}\n"
-            "fs.inotify.max_user_watches = 524288\n"
+            f"fs.inotify.max_user_instances = {instances}\n"
+            f"fs.inotify.max_user_watches = {watches}\n"
         )
-        return {"max_user_instances": INOTIFY_INSTANCES}
+        return {"max_user_instances": instances}
 
     def do_sync_clock(self, _action: Action) -> dict[str, Any]:
         """Let the time service that is installed step the clock."""

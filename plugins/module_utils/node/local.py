@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import sys
 import time
@@ -12,8 +14,8 @@ from typing import Any
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.attempts import Attempts
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
-from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
-from ansible_collections.holdfast.k3s.plugins.module_utils.node import images, ladder, verify
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.node import images, ladder, reboots, verify
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import Api, write_probe
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.catalogue import diagnose
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import observe
@@ -28,6 +30,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import S
 
 SETTINGS = "/etc/holdfast/recovery.json"
 WHAT = "watch"
+DEADLINE = 1200.0
+# The journal of attempts for a disk that takes none: lost at the next boot, but a limit until then.
+SPARE = "/run/holdfast/attempts.jsonl"
 
 
 class Local:
@@ -44,19 +49,31 @@ class Local:
         self.paths = paths_from(settings.get("paths", {}))
         self.options = options_from(settings.get("options", {}))
         self.attempts = Attempts(f"{self.paths.state_dir}/attempts.jsonl", clock=self.clock)
+        self.spare = Attempts(SPARE, clock=self.clock)
 
-    def recover(self) -> dict[str, Any]:
-        """The same recovery as the module's."""
+    def recover(self, lock_wait: float = 0) -> dict[str, Any]:
+        """The same recovery as the module's; a host that rebooted itself lately does not do it again."""
+        allowed = self.options.allow_reboot and reboots.may_reboot(self.paths, self.clock)
         return recover(
-            self.options,
+            dataclasses.replace(self.options, allow_reboot=allowed),
             self.paths,
             check_mode=False,
-            deadline_seconds=1200,
+            deadline_seconds=DEADLINE,
             budget=None,
             evidence_dir=f"{self.paths.state_dir}/incidents",
             commands=self.commands,
             clock=self.clock,
+            lock_wait=lock_wait,
         ).as_dict()
+
+    def attempt(self, **how: Any) -> dict[str, Any]:
+        """A recovery in short; one that fails is told like the others, for the report must be written in any case."""
+        try:
+            return brief(self.recover(**how))
+        except (HoldfastError, OSError) as failure:
+            envelope = getattr(failure, "envelope", None)
+            known = {**brief(envelope.as_dict()), "verified": False} if envelope is not None else {}
+            return {"verdict": str(failure), **known, "error": str(failure)}
 
     # --- boot --------------------------------------------------------------------------------------------------
     def boot(self) -> dict[str, Any]:
@@ -69,7 +86,12 @@ class Local:
             report["k3s"] = service.wait_ready(float(wanted.get("wait_seconds", 180)))
         except HoldfastError as late:
             report["k3s"] = {"error": str(late)}
-            report["recovery"] = brief(self.recover())
+            # whoever has the lock is at the same work; what is below must be looked at after that
+            report["recovery"] = self.attempt(lock_wait=DEADLINE)
+            if "reboot this host" in report["recovery"].get("done", []):
+                report["verified"] = False
+                self.keep("boot", report)
+                return report
         if wanted.get("reap", True):
             report["pods"] = self.reap()
         name = node_name(config(self.paths))
@@ -142,19 +164,34 @@ class Local:
             )
             self.remember_sometimes()
             return report
-        allowed, why = self.attempts.allowed(WHAT, wanted["cooldown_seconds"], int(wanted["max_per_hour"]))
-        if not allowed:
+        why = self.too_often(wanted["cooldown_seconds"], int(wanted["max_per_hour"]))
+        if why:
             report["verdict"] = why
         else:
-            self.attempts.record(WHAT, "started")
-            try:
-                report["recovery"] = brief(self.recover())
-                report["verdict"] = report["recovery"]["verdict"]
-            except Refused as busy:
-                report["verdict"] = str(busy)
-            self.attempts.record(f"{WHAT}-result", str(report["verdict"])[:200])
+            self.record(WHAT, "started", report)
+            report["recovery"] = self.attempt()
+            report["verdict"] = report["recovery"]["verdict"]
+            self.record(f"{WHAT}-result", str(report["verdict"])[:200], report)
         self.keep(WHAT, report)
         return report
+
+    def too_often(self, cooldown_seconds: float, max_per_hour: int) -> str:
+        """Why nothing may be tried now; empty when it may."""
+        for journal in (self.attempts, self.spare):
+            with contextlib.suppress(OSError):
+                allowed, why = journal.allowed(WHAT, cooldown_seconds, max_per_hour)
+                if not allowed:
+                    return why
+        return ""
+
+    def record(self, what: str, outcome: str, report: dict[str, Any]) -> None:
+        """Write an attempt down; a disk that takes none is a thing to recover from, and the report tells it."""
+        try:
+            self.attempts.record(what, outcome)
+        except OSError as error:
+            report["not_recorded"] = str(error)
+            with contextlib.suppress(OSError):
+                self.spare.record(what, outcome)
 
     # --- small things ------------------------------------------------------------------------------------------
     def status(self) -> dict[str, Any]:

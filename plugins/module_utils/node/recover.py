@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
-from collections.abc import Iterator
-from pathlib import Path
+import sqlite3
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Clock, Deadline
@@ -16,7 +13,6 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     DeadlineExceeded,
     EvidenceError,
     HoldfastError,
-    Refused,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.evidence import Bundle, prune
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
@@ -26,11 +22,19 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node import ladder, v
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.act import Actor
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.catalogue import SERIOUS, by_id, diagnose
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import Facts, look, observe
-from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import GENTLE, Finding, Options
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.lock import only_one
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.model import (
+    GENTLE,
+    KILLALL,
+    Finding,
+    Options,
+    step,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Paths
-from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import DOWN
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.service import DOWN, Gone
 
 SETTLE_SECONDS = 60.0
+STOPS = frozenset(["stop_unit", "restart_unit", "killall"])
 
 
 class Recovery:
@@ -50,7 +54,8 @@ class Recovery:
         self.bundle: str | None = None
         self.bundle_error: EvidenceError | None = None
         self.resumed = False
-        self._acted = False
+        self._acted, self._stopped = False, False
+        self._owed: Action | None = None
         self._rung, self._failed_rung, self._found = GENTLE, -1, set[str]()
 
     # --- observe and plan --------------------------------------------------------------------------------------
@@ -108,10 +113,13 @@ class Recovery:
     # --- act ---------------------------------------------------------------------------------------------------
     def act(self, action: Action, context: Context) -> Outcome | dict[str, Any]:
         """One action, unless the rungs below made it needless or a step before it in the same rung failed."""
+        if action is self._owed:
+            return self.carry_out(action)
         level = ladder.rung(action)
         starts = action.kind == "start_unit"
         if level > self._rung:
-            if self._acted and self._failed_rung != self._rung:
+            # a step that failed was perhaps only late: nothing that ends containers is done without a new look
+            if self._acted and (level >= KILLALL or self._failed_rung != self._rung):
                 self._found = self.settle(context.deadline)
             self._rung = level
         if level > GENTLE:
@@ -121,18 +129,42 @@ class Recovery:
                 return Outcome(action, "skipped", error="not needed: what it is for was not found again")
             if self._failed_rung == level and not stopped:
                 return Outcome(action, "skipped", error="the step before it failed")
+            self._stopped = self._stopped or (action.kind in STOPS and state not in DOWN)
         self._acted = True
+        try:
+            return self.carry_out(action)
+        except Gone as gone:
+            return Outcome(action, "skipped", error=str(gone))
+        except HoldfastError:
+            self._failed_rung = level
+            raise
+
+    def carry_out(self, action: Action) -> dict[str, Any]:
+        """Do it; what goes wrong with it is an error of this action and does not end the run."""
         try:
             return self.actor.run(action)
         except DeadlineExceeded as late:
-            self._failed_rung = level
             # its own patience is over, not the run's: the next rung may still help
             raise HoldfastError(late.msg, field=late.field, value=late.value, fix=late.fix) from late
-        except (HoldfastError, OSError) as error:
-            self._failed_rung = level
-            if isinstance(error, HoldfastError):
-                raise
+        except (OSError, sqlite3.Error) as error:
             raise HoldfastError(f"{action.kind}: {error}", field="target", value=action.target) from error
+
+    def owed(self, outcomes: list[Outcome]) -> Action | None:
+        """The start of a server that this run stopped and that is still down, whatever cut the rest of the plan short."""
+        if not self._stopped or self.rebooting(outcomes):
+            return None
+        try:
+            active = self.actor.service.state()["active"]
+        except HoldfastError:
+            active = "unknown"  # a start too many does nothing
+        if active not in (*DOWN, "deactivating", "unknown"):
+            return None
+        held = [
+            one.action for one in outcomes if one.action.kind == "start_unit" and one.outcome == "skipped"
+        ]
+        why = "this run stopped it"
+        self._owed = held[0] if held else step("start_unit", self.paths.unit, why, self._rung)
+        return self._owed
 
     def settle(self, deadline: Deadline) -> set[str]:
         """Ids that are still found once things had time to settle."""
@@ -160,9 +192,11 @@ class Recovery:
 
     # --- verify ------------------------------------------------------------------------------------------------
     def verify(self, facts: Facts, outcomes: list[Outcome]) -> tuple[bool, dict[str, Any]]:
-        """Look again with other eyes. A healthy host that needed nothing is looked at once."""
+        """Look again with other eyes. A healthy host that needed nothing is looked at once, one that goes down not at all."""
+        if self.rebooting(outcomes):
+            return False, {"verdict": f"the host reboots now: {ladder.summary(self.findings)}"}
         acted = any(one.outcome == "done" for one in outcomes)
-        if acted or not self.serious(self.findings):
+        if acted or self._acted or not self.serious(self.findings):
             well, after, checks = self.look_until_well()
         else:
             after = self.findings
@@ -180,6 +214,11 @@ class Recovery:
             "resumed": self.resumed,
         }
         return well and not remaining, {**extra, "verdict": self.verdict(well, remaining)}
+
+    @staticmethod
+    def rebooting(outcomes: list[Outcome]) -> bool:
+        """Whether a reboot was asked for: what is looked at from then on is a host that goes down."""
+        return any(one.action.kind == "reboot" and one.outcome == "done" for one in outcomes)
 
     @staticmethod
     def for_a_person(findings: list[Finding], acted: bool = False) -> list[str]:
@@ -206,12 +245,33 @@ class Recovery:
         told = f"{first.cause} — {first.evidence}." + (f" Needs a person: {person}" if person else "")
         return f"k3s serves, but {told}" if well else told
 
+    def tell(self, envelope: Envelope, ended: str = "") -> None:
+        """Complete the result by what is known, also that of a preview or of a run that ended early.
+
+        ended: how it ended, in front of what was found.
+        """
+        envelope.evidence = envelope.evidence or self.bundle
+        if self.findings:
+            envelope.extra["journal"] = self.journal
+        looked = "detect" in envelope.timing
+        known = {
+            "findings": [one.as_dict() for one in self.findings],
+            "needs_person": self.for_a_person(self.findings),
+            "verdict": redact_text(ended + (ladder.summary(self.findings) if looked else "nothing yet")),
+        }
+        envelope.extra = {**known, **envelope.extra}
+
 
 def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_seconds: float, budget: int | None,
             evidence_dir: str, evidence_required: bool = True, commands: Commands | None = None,
-            clock: Clock | None = None) -> Envelope:  # fmt: skip
-    """Run one recovery and return its envelope; `extra` has findings, remaining, checks, verdict."""
+            clock: Clock | None = None, lock_wait: float | None = None) -> Envelope:  # fmt: skip
+    """Run one recovery and return its envelope; `extra` has findings, remaining, checks, verdict.
+
+    lock_wait: seconds to wait for another recovery on this host; as long as the deadline allows by default.
+    """
     clock = clock or Clock()
+    deadline = Deadline(clock, deadline_seconds)
+    patience = deadline if lock_wait is None else Deadline(clock, lock_wait)
     one = Recovery(
         commands or Commands(),
         paths,
@@ -221,45 +281,25 @@ def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_second
         evidence_dir=evidence_dir,
         evidence_required=evidence_required,
     )
-    with only_one(paths.state_dir, check_mode):
-        envelope = run(
-            observe=one.observe,
-            plan=one.plan,
-            act=one.act,
-            verify=one.verify,
-            check_mode=check_mode,
-            clock=clock,
-            deadline_seconds=deadline_seconds,
-            budget=budget,
-            evidence=one.evidence,
-        )
-    envelope.evidence = envelope.evidence or one.bundle
-    if one.findings:
-        envelope.extra["journal"] = one.journal
-    if check_mode:
-        envelope.extra.update(
-            findings=[finding.as_dict() for finding in one.findings],
-            needs_person=one.for_a_person(one.findings),
-            verdict=ladder.summary(one.findings),
-        )
-    return envelope
-
-
-@contextlib.contextmanager
-def only_one(state_dir: str, check_mode: bool) -> Iterator[None]:
-    """Hold the host's recovery lock: two recoveries at once would undo each other. A preview needs none."""
-    if check_mode:
-        yield
-        return
-    Path(state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-    with Path(state_dir, "recover.lock").open("a") as lock:
+    with only_one(paths.state_dir, check_mode, patience):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Refused(
-                "another recovery runs on this host", field="lock", value=lock.name, fix="wait for it to end"
-            ) from error
-        yield
+            envelope = run(
+                observe=one.observe,
+                plan=one.plan,
+                act=one.act,
+                verify=one.verify,
+                check_mode=check_mode,
+                clock=clock,
+                deadline_seconds=deadline.remaining(),
+                budget=budget,
+                evidence=one.evidence,
+                owed=one.owed,
+            )
+        except Exception as failure:
+            one.tell(failure.envelope, f"not finished: {failure}. Found: ")  # type: ignore[attr-defined]
+            raise
+    one.tell(envelope)
+    return envelope
 
 
 def options_from(params: dict[str, Any]) -> Options:

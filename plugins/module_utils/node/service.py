@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import Any
@@ -19,6 +20,10 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.node.paths import Pat
 
 DOWN = ("inactive", "failed")
 STAYS_DOWN_SECONDS = 15.0  # longer than systemd takes to begin with a start that was asked for
+
+
+class Gone(PreconditionFailed):
+    """The process that a signal was meant for is not there any more: what was wrong with it went with it."""
 
 
 class Service:
@@ -74,8 +79,7 @@ class Service:
             if deadline.expired():
                 if killed or main is None:
                     raise DeadlineExceeded("k3s does not stop", field="unit", value=self.paths.unit)
-                if process.same(main["pid"], main["start"]):
-                    os.kill(main["pid"], signal.SIGKILL)
+                self.end(main, signal.SIGKILL)
                 killed, deadline = True, Deadline(self.clock, 20)
             self.clock.sleep(0.3)
         return {"killed": killed}
@@ -100,12 +104,19 @@ class Service:
 
     def signal(self, pid: int, start: int, number: int) -> dict[str, Any]:
         """Send a signal to exactly the process that was looked at."""
+        gone = Gone("the process is gone", field="pid", value=pid, fix="run again: nothing was done")
         if not process.same(pid, start):
-            raise PreconditionFailed(
-                "the process is gone", field="pid", value=pid, fix="run again: nothing was done"
-            )
-        os.kill(pid, number)
+            raise gone
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            raise gone from None
         return {"pid": pid, "signal": signal.Signals(number).name}
+
+    def end(self, one: dict[str, Any], number: int) -> None:
+        """The same for a process that is meant to end: one that is gone is as it should be."""
+        with contextlib.suppress(Gone):
+            self.signal(one["pid"], one["start"], number)
 
     def stop_containers(self) -> dict[str, Any]:
         """Ask the first process of every container to end: TERM, at half time INT (PostgreSQL's fast shutdown)."""
@@ -119,8 +130,7 @@ class Service:
         deadline = Deadline(self.clock, self.options.grace_seconds)
         for number, until in ((signal.SIGTERM, self.options.grace_seconds / 2), (signal.SIGINT, 0.0)):
             for one in roots:
-                if process.same(one["pid"], one["start"]):
-                    os.kill(one["pid"], number)
+                self.end(one, number)
             while roots and deadline.remaining() > until:
                 self.clock.sleep(0.3)
                 roots = alive()
@@ -128,5 +138,6 @@ class Service:
 
     def killall(self) -> dict[str, Any]:
         """Run k3s's own script: it ends what is left of the containers and clears network leftovers."""
-        result = self.commands.run([self.paths.killall], timeout=120)
+        where = {"K3S_DATA_DIR": self.paths.data_dir}
+        result = self.commands.run([self.paths.killall], timeout=120, env=where)
         return {"seconds": round(result.seconds, 1)}

@@ -156,3 +156,29 @@ def test_it_says_when_the_plan_stood_and_when_all_was_over() -> None:
     with pytest.raises(RuntimeError) as ended:
         story.run()
     assert ended.value.envelope.timing["seconds"] == 20  # type: ignore[attr-defined]
+
+
+def test_what_is_owed_runs_however_the_actions_ended() -> None:
+    plan = [action("stop"), action("work"), action("start")]
+
+    def owed(done: list[Outcome]) -> Action | None:
+        return (
+            plan[2]
+            if [o.outcome for o in done if o.action.target != "work"][:2] != ["done", "done"]
+            else None
+        )
+
+    story = Story(plan)
+    assert outcomes(story.run(owed=owed)) == ["done", "done", "done"] and story.log.count("start") == 1
+    poor = Story(plan).run(owed=owed, budget=1)
+    assert [(o.action.target, o.outcome) for o in poor.actions] == [
+        ("stop", "done"),
+        ("work", "skipped"),
+        ("start", "done"),
+    ]
+    for failures, seconds in (({"work": KeyError("bug")}, 60), ({}, 15), ({"start": Refused("no")}, 15)):
+        late = Story(plan, failures)
+        with pytest.raises((DeadlineExceeded, KeyError)) as ended:
+            late.run(owed=owed, deadline_seconds=seconds)
+        last = ended.value.envelope.actions[-1]  # type: ignore[attr-defined, union-attr]
+        assert last.action.target == "start" and late.log[-1] == "start"

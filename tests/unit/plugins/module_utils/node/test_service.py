@@ -75,3 +75,17 @@ def test_a_unit_that_stays_down_is_not_waited_for() -> None:
     with pytest.raises(DeadlineExceeded, match="unit inactive"):
         one(Systemd(clock, "inactive")).wait_ready(300)
     assert clock.monotonic() - began < 30
+
+
+def test_a_process_that_ends_under_the_signal_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(_pid: int, _number: int) -> None:
+        raise ProcessLookupError
+
+    server = one(Systemd(FakeClock(), "active"))
+    with pytest.raises(service.Gone):
+        server.signal(2**22 + 1, 1, 9)
+    monkeypatch.setattr(service.process, "same", lambda *_a: True)
+    monkeypatch.setattr(service.os, "kill", ended)
+    with pytest.raises(service.Gone):
+        server.signal(1, 1, 9)
+    server.end({"pid": 1, "start": 1}, 9)
