@@ -108,9 +108,11 @@ options:
     type: int
     default: 192
   registry_url:
-    description: Address of the local registry; empty when there is none.
+    description:
+      - Address of the local registry, or its host and port as images name it; empty when there is none.
+      - Without a scheme it is asked as containerd does, with what C(registries.yaml) says of its endpoint, TLS and login.
     type: str
-    default: http://localhost:5000
+    default: localhost:5000
   service:
     description: Name of the systemd unit of k3s.
     type: str

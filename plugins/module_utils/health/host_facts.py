@@ -8,14 +8,15 @@ import contextlib
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Commands
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.health.model import HostFacts
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import facts as registry_facts
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry import hosts
+from ansible_collections.holdfast.k3s.plugins.module_utils.registry.client import RegistryError
 
 K3S = "/usr/local/bin/k3s"
 REBOOT_FLAGS = ("/run/reboot-required", "/var/run/reboot-required")
@@ -43,7 +44,7 @@ def gather(commands: Commands, params: dict[str, Any], root: str = "/") -> HostF
         certificates=certificates(commands),
         datastore=datastore(data_dir / "server/db/state.db"),
         clock=clock(commands, data_dir),
-        registry=registry(params["registry_url"]),
+        registry=registry(params["registry_url"], base, data_dir),
         backups=backups(state_dir / "backups", base),
         reboot=reboot(base),
     )
@@ -150,17 +151,26 @@ def clock(commands: Commands, data_dir: Path) -> dict[str, Any]:
     return found
 
 
-def registry(url: str) -> dict[str, Any]:
-    """Whether /v2/ answers. An empty url means that there is none to look at."""
-    if not url:
+def registry(where: str, root: Path, data_dir: Path) -> dict[str, Any]:
+    """Whether it answers; one that wants other credentials does.
+
+    where: its address, or host and port as images name it: then it is asked as containerd does, by TLS for one. Empty
+    means that there is none to look at.
+    """
+    if not where:
         return {}
+    settings = registry_facts.Settings(
+        registry=where.rpartition("://")[2].rstrip("/"),
+        registries_yaml=str(root / "etc/rancher/k3s/registries.yaml"),
+        certs_d=str(data_dir / "agent/etc/containerd/certs.d"),
+    )
+    known = registry_facts.read_registries(settings.registries_yaml)
+    url = where if "://" in where else hosts.address(known, settings.certs_d, where)
     try:
-        with urllib.request.build_opener().open(url.rstrip("/") + "/v2/", timeout=5) as answer:
-            return {"url": url, "ok": answer.status == 200, "error": ""}
-    except urllib.error.HTTPError as refusal:
-        return {"url": url, "ok": refusal.code == 401, "error": f"HTTP {refusal.code}"}
-    except (OSError, ValueError) as failure:
-        return {"url": url, "ok": False, "error": str(getattr(failure, "reason", failure))}
+        registry_facts.connect(settings, known, url, timeout=5).ping()
+    except RegistryError as failure:
+        return {"url": url, "ok": failure.wants_login, "error": str(failure)}
+    return {"url": url, "ok": True, "error": ""}
 
 
 def backups(directory: Path, root: Path) -> list[dict[str, Any]]:

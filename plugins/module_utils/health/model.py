@@ -43,7 +43,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "datastore_mb": {"type": "int", "default": 2048},
     "backup_hours": {"type": "int", "default": 26},
     "verified_backup_hours": {"type": "int", "default": 192},
-    "registry_url": {"type": "str", "default": "http://localhost:5000"},
+    "registry_url": {"type": "str", "default": "localhost:5000"},
     "service": {"type": "str", "default": "k3s"},
     "data_dir": {"type": "path", "default": "/var/lib/rancher/k3s"},
     "state_dir": {"type": "path", "default": "/var/lib/holdfast"},
