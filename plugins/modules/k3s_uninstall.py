@@ -24,7 +24,9 @@ options:
     type: str
     required: true
   keep_storage:
-    description: Whether the applications' volumes stay in place.
+    description:
+      - Whether the applications' volumes stay in place. Nothing is removed when the host's uninstall script cannot keep them,
+        as that of k3s's own installer cannot.
     type: bool
     default: true
   copies:
@@ -98,6 +100,8 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         actions = removal.plan(present, keep)
         if actions:
             removal.confirm(params["confirm"], params["expected"])
+        if present["installed"]:
+            removal.check_script(removal.script(), keep)
         return actions
 
     def act(action: Action, _context: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
@@ -54,6 +54,7 @@ OWN_DIRECTORIES = (
     "/run/holdfast",
 )
 UNINSTALL = "/usr/local/bin/k3s-uninstall.sh"
+KEEPS_STORAGE = "K3S_KEEP_STORAGE"
 TRACES = ("/usr/local/bin/k3s", "/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service")
 
 
@@ -68,10 +69,32 @@ def confirm(given: str, expected: str) -> None:
         )
 
 
+def check_script(script: Optional[str], keep_storage: bool) -> None:
+    """Refuse an uninstall script that is missing, or that does not know how to keep the volumes when they are to stay.
+
+    script: its text, None when there is none. k3s's own installer writes one of the same name that removes everything.
+    """
+    if script is None:
+        raise Refused(
+            "the uninstall script is missing",
+            field="path",
+            value=UNINSTALL,
+            fix="run role k3s once, it writes it",
+        )
+    if keep_storage and KEEPS_STORAGE not in script:
+        raise Refused(
+            "this uninstall script would delete the applications' volumes, which are to stay",
+            field="path",
+            value=UNINSTALL,
+            fix="run role k3s once with k3s_state: present, it writes a script that keeps them; "
+            "or let them go with k3s_uninstall_keep_storage: false",
+        )
+
+
 def plan(present: Mapping[str, bool], keep_storage: bool) -> list[Action]:
     """Copy, then remove; nothing when nothing is left.
 
-    present: `installed` (binary or unit), `datastore`, `script` (the uninstall script), `own_files`.
+    present: `installed` (binary or unit), `datastore`, `own_files`, as `observe` finds them.
     """
     actions = []
     if present["datastore"]:
@@ -151,16 +174,16 @@ def copy_state(target: Path) -> list[str]:
     return copied
 
 
+def script() -> Optional[str]:
+    """Text of the host's uninstall script; None when there is none."""
+    path = Path(UNINSTALL)
+    return path.read_text(errors="replace") if path.exists() else None
+
+
 def uninstall(commands: Any, keep_storage: bool) -> None:
     """Run the host's own uninstall script."""
-    if not Path(UNINSTALL).exists():
-        raise HoldfastError(
-            "the uninstall script is missing",
-            field="path",
-            value=UNINSTALL,
-            fix="run role k3s once, it writes it",
-        )
-    commands.run([UNINSTALL], timeout=300, env={"K3S_KEEP_STORAGE": "1" if keep_storage else "0"})
+    check_script(script(), keep_storage)
+    commands.run([UNINSTALL], timeout=300, env={KEEPS_STORAGE: "1" if keep_storage else "0"})
 
 
 def remove_own_files(commands: Any, root: Path = Path("/")) -> None:

@@ -7,6 +7,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
@@ -15,6 +16,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import Ho
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import artifacts, packages, removal
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.artifacts import Source, Staging
 
+ROOT = Path(__file__).resolve().parents[5]
 GOOD = b"good bytes" * 1000
 SHA = hashlib.sha256(GOOD).hexdigest()
 
@@ -110,13 +112,39 @@ def test_packages_that_dpkg_knows() -> None:
 
 
 def test_removal_needs_the_name_and_copies_first() -> None:
-    present = {"installed": True, "datastore": True, "script": True, "own_files": True}
+    present = {"installed": True, "datastore": True, "own_files": True}
     kinds = [action.kind for action in removal.plan(present, keep_storage=True)]
     assert kinds == ["copy_state", "uninstall", "remove_own_files"]
     assert removal.plan(dict.fromkeys(present, False), keep_storage=True) == []
     removal.confirm("box", "box")
     with pytest.raises(HoldfastError, match="k3s_uninstall_confirm: box"):
         removal.confirm("", "box")
+
+
+@pytest.mark.parametrize(
+    ("script", "keep_storage", "refusal"),
+    [
+        ((ROOT / "roles/k3s/files/k3s-uninstall.sh").read_text(), True, ""),
+        ("#!/bin/sh\nrm -rf /var/lib/rancher/k3s\n", True, "k3s_uninstall_keep_storage: false"),
+        ("#!/bin/sh\nrm -rf /var/lib/rancher/k3s\n", False, ""),
+        (None, False, "run role k3s once"),
+    ],
+)
+def test_a_script_that_cannot_keep_the_volumes_is_not_run(
+    script: Optional[str], keep_storage: bool, refusal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """k3s's own installer writes a script of the same name that deletes them."""
+    place = tmp_path / "k3s-uninstall.sh"
+    if script is not None:
+        place.write_text(script)
+    monkeypatch.setattr(removal, "UNINSTALL", str(place))
+    commands = Quiet()
+    if refusal:
+        with pytest.raises(HoldfastError, match=refusal):
+            removal.uninstall(commands, keep_storage)
+    else:
+        removal.uninstall(commands, keep_storage)
+    assert commands.asked == ([] if refusal else [str(place)])
 
 
 class Quiet:
