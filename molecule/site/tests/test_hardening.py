@@ -202,7 +202,7 @@ def test_file_modes(host: LabHost) -> None:
     assert mode(
         host, "/etc/rancher/k3s/k3s.yaml /etc/rancher/k3s/config.yaml /etc/rancher/k3s/registries.yaml"
     ) == {"600"}
-    assert mode(host, f"{DATA}/server {DATA}/server/db") == {"700"}
+    assert mode(host, f"{DATA}/server {DATA}/server/db {DATA}/agent") == {"700"}
 
 
 def test_no_token_in_argv_or_journal(host: LabHost) -> None:

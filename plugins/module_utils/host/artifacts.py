@@ -22,7 +22,9 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import Ho
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 
 BINARY = "/usr/local/bin/k3s"
-IMAGES_DIR = "/var/lib/rancher/k3s/agent/images"
+# Below it k3s writes containerd's configuration, with the passwords of registries, readable for everybody.
+AGENT_DIR = "/var/lib/rancher/k3s/agent"
+IMAGES_DIR = f"{AGENT_DIR}/images"
 _CHUNK = 1 << 20
 _SUFFIX = {"amd64": "", "arm64": "-arm64", "arm": "-armhf"}
 
@@ -177,7 +179,7 @@ class Staging:
     def add(self, name: str, sha256: str, dest: str, mode: int) -> Path:
         """Fetch and verify one artefact; a wrong digest is an error and nothing is replaced."""
         target = Path(dest)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_parents(target)
         temporary = target.with_name(f".{target.name}.holdfast-part")
         self._staged.append((temporary, target))
         found = self._source.fetch(name, temporary)
@@ -204,6 +206,14 @@ class Staging:
             if temporary.exists():
                 temporary.unlink()
         self._staged.clear()
+
+
+def make_parents(target: Path, private: Optional[Path] = None) -> None:
+    """Make the directories above a file. The one that k3s keeps for root gets its mode when it is made: k3s would not change it."""
+    private = private or Path(AGENT_DIR)
+    if private in target.parents:
+        private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import hardening
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.artifacts import AGENT_DIR
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.config import check_keys, merge, split_secrets
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.controls import (
     INOTIFY_SYSCTLS,
@@ -158,6 +159,7 @@ def _kubelet(
     config = hardening.kubelet(enabled, settings, extra)
     directory = hardening.KUBELET_FILE.rsplit("/", 1)[0]
     return [
+        {"path": AGENT_DIR, "state": "directory", "mode": "0700"},
         {"path": directory, "state": "directory", "mode": "0700"},
         _file(hardening.KUBELET_FILE, yaml_text(config) if config else None, "0600"),
     ]

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Result
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import artifacts, packages, removal
-from ansible_collections.holdfast.k3s.plugins.module_utils.host.artifacts import Source, Staging
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.artifacts import Source, Staging, make_parents
 
 ROOT = Path(__file__).resolve().parents[5]
 GOOD = b"good bytes" * 1000
@@ -37,6 +37,16 @@ def test_a_verified_file_replaces_the_old_one(tmp_path: Path) -> None:
     staging.commit()
     assert target.read_bytes() == GOOD
     assert target.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_k3s_keeps_for_root_is_made_for_root_alone(tmp_path: Path) -> None:
+    """k3s leaves the mode of a directory that it finds, and writes registries' passwords below it with mode 0644."""
+    private = tmp_path / "k3s/agent"
+    make_parents(private / "images/x.tar.zst", private)
+    make_parents(tmp_path / "bin/k3s", private)
+    assert private.stat().st_mode & 0o777 == 0o700
+    assert (private / "images").is_dir()
+    assert (tmp_path / "k3s").stat().st_mode & 0o077 and (tmp_path / "bin").stat().st_mode & 0o077
 
 
 def test_one_tampered_byte_changes_nothing(tmp_path: Path) -> None:

@@ -111,6 +111,15 @@ def test_registries_with_credentials_are_secret_and_always_0600() -> None:
     assert "canary" not in str(auth["files"])
 
 
+@pytest.mark.parametrize("mode", ["server", "agent"])
+def test_the_directory_of_containerds_configuration_is_for_root_alone(mode: str) -> None:
+    """k3s writes the registries' passwords into it, readable for everybody who gets there; hosts of before are healed."""
+    files = build(inputs(mode=mode, enabled=[]))["files"]
+    agent = "/var/lib/rancher/k3s/agent"
+    below = [entry for entry in files if entry["path"].startswith(agent)]
+    assert below[0] == {"path": agent, "state": "directory", "mode": "0700"}, "made before what lies below it"
+
+
 def test_event_rate_limit_always_comes_with_its_limits() -> None:
     for enabled in (["event_rate_limit"], ["event_rate_limit", "pod_security"]):
         found = hardening.admission(enabled, SETTINGS)
