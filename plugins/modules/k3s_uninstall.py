@@ -11,7 +11,7 @@ short_description: Take k3s off a host, after a last copy of its state
 version_added: "0.1.0"
 author: Holdfast maintainers (@holdfast)
 description:
-  - Copies the datastore (consistent, also while k3s runs), the token and the configuration to a directory of mode 0700.
+  - Copies the datastore (consistent, also while k3s runs; of embedded etcd a snapshot), the token and the configuration to a directory of mode 0700.
   - Then runs the host's uninstall script and removes the settings that the role wrote elsewhere.
   - Does nothing without the host's name as confirmation.
 options:
@@ -50,8 +50,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description: Outcome of each action, with the paths that were copied.
+  returned: when not in check mode
+  type: list
+  elements: dict
 state_copy:
-  description: Directory with the last copy of the state, empty when there was none to make.
+  description:
+    - Directory with the last copy of the state, empty when there is no datastore in it, because the host had none or k3s keeps it
+      elsewhere (C(datastore-endpoint)). What was copied beside it is in RV(actions).
   returned: when not in check mode
   type: str
 plan:
@@ -106,7 +113,7 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
 
     def act(action: Action, _context: Any) -> dict[str, Any]:
         if action.kind == "copy_state":
-            return {"copied": removal.copy_state(target)}
+            return {"copied": removal.copy_state(target, commands)}
         if action.kind == "uninstall":
             removal.uninstall(commands, keep)
         else:
@@ -114,7 +121,7 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         return {}
 
     def verify(_facts: Any, outcomes: Any) -> tuple[bool, dict[str, Any]]:
-        copy = str(target) if target.exists() else ""
+        copy = str(target) if removal.datastore_in(target) else ""
         if failed(outcomes):
             return False, {"state_copy": copy}
         remains = [name for name, there in removal.observe().items() if there] + removal.left(commands)

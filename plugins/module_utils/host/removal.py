@@ -13,9 +13,14 @@ from typing import Any, Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import HoldfastError, Refused
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
+from ansible_collections.holdfast.k3s.plugins.module_utils.node.api import OWN, server_of
 
 SERVER = Path("/var/lib/rancher/k3s/server")
 DATASTORE = SERVER / "db/state.db"
+ETCD = SERVER / "db/etcd"
+KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
+FINAL = "holdfast-final"
 # What a new host needs, beside the datastore, to be the same cluster again.
 IDENTITY = (
     "/var/lib/rancher/k3s/server/token",
@@ -111,7 +116,7 @@ def observe() -> dict[str, bool]:
     """What is still there."""
     return {
         "installed": any(Path(path).exists() for path in TRACES),
-        "datastore": DATASTORE.exists() or (SERVER / "token").exists(),
+        "datastore": any(path.exists() for path in (DATASTORE, ETCD, SERVER / "token")),
         "script": Path(UNINSTALL).exists(),
         "own_files": any(Path(path).exists() for path in (*OWN_FILES, *OWN_TREES)),
     }
@@ -136,30 +141,75 @@ def _ours(cmdline: Path) -> bool:
     return words[0].startswith(f"{SERVER.parent}/") or serves
 
 
-def copy_state(target: Path) -> list[str]:
-    """A consistent copy of the datastore (SQLite's own backup, so a running k3s does no harm) and of the identity.
+def copy_state(target: Path, commands: Any) -> list[str]:
+    """A consistent copy of the datastore and of the identity.
 
-    Returns the copied paths. Raises HoldfastError when the copy of the datastore is not sound; nothing is removed then.
+    Returns the copied paths. Raises HoldfastError when there is no sound copy of the datastore; nothing is removed then.
     """
     target.mkdir(parents=True, mode=0o700)
     copied = []
     if DATASTORE.exists():
-        copy = target / "state.db"
-        with (
-            closing(sqlite3.connect(f"file:{DATASTORE}?mode=ro", uri=True, timeout=30)) as source,
-            closing(sqlite3.connect(copy)) as sink,
-        ):
-            source.backup(sink)
-            verdict = sink.execute("PRAGMA quick_check").fetchone()[0]
-        copy.chmod(0o600)
-        if verdict != "ok":
-            raise HoldfastError(
-                f"the copy of the datastore is not sound: {verdict}",
-                field="path",
-                value=str(copy),
-                fix="recover it first with holdfast.k3s.recover_k3s",
-            )
-        copied.append(str(copy))
+        copied.append(_copy_sqlite(target / "state.db"))
+    if ETCD.exists():
+        copied.append(_copy_etcd(target, commands))
+    return copied + _copy_identity(target)
+
+
+def datastore_in(target: Path) -> bool:
+    """Whether a copy of the state has a datastore in it. One that lies elsewhere (`datastore-endpoint`) is not copied."""
+    return any(path.name in ("state.db", "etcd") or path.name.startswith(FINAL) for path in target.glob("*"))
+
+
+def _copy_sqlite(copy: Path) -> str:
+    """By SQLite's own backup, so a running k3s does no harm."""
+    with (
+        closing(sqlite3.connect(f"file:{DATASTORE}?mode=ro", uri=True, timeout=30)) as source,
+        closing(sqlite3.connect(copy)) as sink,
+    ):
+        source.backup(sink)
+        verdict = sink.execute("PRAGMA quick_check").fetchone()[0]
+    copy.chmod(0o600)
+    if verdict != "ok":
+        raise HoldfastError(
+            f"the copy of the datastore is not sound: {verdict}",
+            field="path",
+            value=str(copy),
+            fix="recover it first with holdfast.k3s.recover_k3s",
+        )
+    return str(copy)
+
+
+def _copy_etcd(target: Path, commands: Any) -> str:
+    """By k3s's own snapshot while it runs; otherwise its directory, once nothing writes there any more."""
+    if commands.run(["systemctl", "is-active", "k3s.service"], check=False).out.strip() == "active":
+        return _snapshot(target, commands)
+    # Not active may also be a start that systemd tries again and again.
+    commands.run(["systemctl", "stop", "k3s.service"], timeout=120, check=False)
+    shutil.copytree(ETCD, target / "etcd")
+    return str(target / "etcd")
+
+
+def _snapshot(target: Path, commands: Any) -> str:
+    # From this host's own server, which writes it itself: another member would leave the file over there.
+    host, port = server_of(KUBECONFIG)
+    argv = [TRACES[0], "etcd-snapshot", "save", "--name", FINAL, "--dir", str(target)]
+    if (host, port) != OWN:
+        argv += ["--etcd-server", f"https://{host}:{port}"]
+    said = commands.run(argv, timeout=180, check=False)
+    made = [path for path in sorted(target.glob(f"{FINAL}*")) if path.is_file() and path.stat().st_size]
+    if said.rc != 0 or not made:
+        last = (said.err or said.out).strip().splitlines()[-1:]
+        raise HoldfastError(
+            f"k3s made no snapshot of its etcd: {redact_text(''.join(last)) or 'no file'}",
+            field="path",
+            value=str(ETCD),
+            fix="try again, or stop k3s first (systemctl stop k3s): then its directory is copied",
+        )
+    return str(made[-1])
+
+
+def _copy_identity(target: Path) -> list[str]:
+    copied = []
     for path in IDENTITY:
         source_path = Path(path)
         if not source_path.exists():

@@ -169,6 +169,74 @@ class Quiet:
         return Result(argv, 0, self.out)
 
 
+class Etcd(Quiet):
+    """A server with embedded etcd; `active` says whether it runs, `saves` whether its snapshot works."""
+
+    def __init__(self, active: bool, saves: bool = True) -> None:
+        super().__init__()
+        self.active, self.saves = active, saves
+
+    def run(self, argv: list[str], **options: object) -> Result:
+        super().run(argv, **options)
+        if argv[:2] == ["systemctl", "is-active"]:
+            return Result(argv, 0 if self.active else 3, "active\n" if self.active else "activating\n")
+        if "etcd-snapshot" in argv and self.saves:
+            (Path(argv[argv.index("--dir") + 1]) / f"{argv[argv.index('--name') + 1]}-box-17").write_text(
+                "all"
+            )
+        return Result(argv, 0 if self.saves else 1, err="" if self.saves else "level=fatal msg=late")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The server's directory of k3s with embedded etcd and a token."""
+    (tmp_path / "server/db/etcd/member").mkdir(parents=True)
+    (tmp_path / "server/db/etcd/member/db").write_text("raw")
+    (tmp_path / "server/token").write_text("t")
+    monkeypatch.setattr(removal, "SERVER", tmp_path / "server")
+    monkeypatch.setattr(removal, "DATASTORE", tmp_path / "server/db/state.db")
+    monkeypatch.setattr(removal, "ETCD", tmp_path / "server/db/etcd")
+    monkeypatch.setattr(removal, "KUBECONFIG", str(tmp_path / "k3s.yaml"))
+    monkeypatch.setattr(removal, "IDENTITY", (str(tmp_path / "server/token"),))
+    return tmp_path / "server"
+
+
+def test_a_running_etcd_is_copied_by_a_snapshot_of_its_own_server(server: Path, tmp_path: Path) -> None:
+    (tmp_path / "k3s.yaml").write_text("    server: https://127.0.0.1:7443\n")
+    target, commands = tmp_path / "final", Etcd(active=True)
+    copied = removal.copy_state(target, commands)
+    assert (target / "holdfast-final-box-17").read_text() == "all"
+    assert copied[0] == str(target / "holdfast-final-box-17") and copied[1].endswith("server/token")
+    assert commands.asked[-1].endswith("--etcd-server https://127.0.0.1:7443")
+    assert removal.datastore_in(target)
+
+
+def test_an_etcd_that_is_down_is_stopped_for_good_and_its_directory_copied(
+    server: Path, tmp_path: Path
+) -> None:
+    target, commands = tmp_path / "final", Etcd(active=False)
+    removal.copy_state(target, commands)
+    assert commands.asked[-1] == "systemctl stop k3s.service", "systemd might start it again amid the copy"
+    assert (target / "etcd/member/db").read_text() == "raw"
+    assert removal.datastore_in(target)
+
+
+def test_without_a_snapshot_nothing_is_removed_and_no_copy_is_claimed(server: Path, tmp_path: Path) -> None:
+    target = tmp_path / "final"
+    with pytest.raises(HoldfastError, match=r"level=fatal msg=late.*systemctl stop k3s"):
+        removal.copy_state(target, Etcd(active=True, saves=False))
+    assert not removal.datastore_in(target)
+
+
+def test_a_copy_of_the_identity_alone_is_no_copy_of_the_state(server: Path, tmp_path: Path) -> None:
+    (server / "db/etcd/member/db").unlink()
+    (server / "db/etcd/member").rmdir()
+    (server / "db/etcd").rmdir()
+    target = tmp_path / "final"
+    assert len(removal.copy_state(target, Quiet())) == 1
+    assert not removal.datastore_in(target)
+
+
 def test_removal_takes_our_files_and_leaves_those_of_others(tmp_path: Path) -> None:
     ours = [*removal.OWN_FILES, "/usr/local/lib/holdfast/ansible_collections/holdfast/x.py"]
     others = [
