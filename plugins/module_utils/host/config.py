@@ -15,9 +15,7 @@ AGENT_KEYS = frozenset(
     [
         "airgap-extra-registry",
         "alsologtostderr",
-        "bind-address",
         "container-runtime-endpoint",
-        "data-dir",
         "debug",
         "default-runtime",
         "disable-apiserver-lb",
@@ -137,10 +135,13 @@ SERVER_KEYS = (AGENT_KEYS - {"disable-apiserver-lb"}) | frozenset(
         "write-kubeconfig-name",
     ]
 )
-# One-shot actions; in a file that every start reads they would reset the cluster each time.
+# One-shot actions, which would reset the cluster at every start that reads them; and what would move k3s to where neither
+# this collection's modules nor its recoveries look.
 REFUSED_KEYS = {
+    "bind-address": "leave it out, k3s then also listens on 127.0.0.1, where it is asked; keep others away with a firewall",
     "cluster-reset": "run it by hand, once: k3s server --cluster-reset",
     "cluster-reset-restore-path": "run it by hand, once, together with --cluster-reset",
+    "data-dir": "leave it out; to use another disk mount it at /var/lib/rancher/k3s (a bind mount will do) before the first run",
     "config": "write the keys into k3s_extra_config",
 }
 ARG_KEYS = frozenset(
@@ -175,18 +176,22 @@ def check_keys(config: Mapping[str, Any], mode: str, field: str) -> None:
     """
     known = SERVER_KEYS if mode == "server" else AGENT_KEYS
     for key in config:
-        if key in REFUSED_KEYS:
-            raise HoldfastError(
-                "does not belong into config.yaml", field=field, value=key, fix=REFUSED_KEYS[key]
-            )
+        refusal = REFUSED_KEYS.get(_spelled(str(key)))
+        if refusal:
+            raise HoldfastError("does not belong into config.yaml", field=field, value=key, fix=refusal)
         if key not in known:
             raise HoldfastError(
                 f"k3s {mode} has no such key", field=field, value=key, fix=_hint(str(key), mode, known)
             )
 
 
+def _spelled(key: str) -> str:
+    """The key as k3s writes it."""
+    return key.rstrip("+").replace("_", "-").lower()
+
+
 def _hint(key: str, mode: str, known: Iterable[str]) -> str:
-    plain = key.rstrip("+").replace("_", "-").lower()
+    plain = _spelled(key)
     if plain in known:
         return f"write {plain}"
     if mode == "agent" and plain in SERVER_KEYS:

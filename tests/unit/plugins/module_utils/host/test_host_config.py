@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.host.config import (
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.controls import CONTROLS, NAMES, resolve
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.entries import build, part
 
+ROOT = Path(__file__).resolve().parents[5]
 SETTINGS: dict[str, Any] = {
     "audit": {"max_age": 30, "max_backups": 10, "max_size": 100},
     "terminated_pods": 100,
@@ -67,6 +69,10 @@ def content(result: dict[str, Any], path: str) -> Any:
         ("flannel-backnd", "server", "did you mean flannel-backend"),
         ("cluster-init", "agent", "servers only"),
         ("cluster-reset", "server", "by hand"),
+        ("data-dir", "server", "mount it at /var/lib/rancher/k3s"),
+        ("data-dir", "agent", "mount it at /var/lib/rancher/k3s"),
+        ("data_dir", "server", "mount it at"),
+        ("bind-address", "server", "127.0.0.1"),
         ("zzzzqqqq", "server", "list of options"),
         ("kubelet-arg+", "server", "write kubelet-arg"),
     ],
@@ -75,6 +81,13 @@ def test_unknown_keys_are_refused_with_the_nearest_name(key: str, mode: str, hin
     with pytest.raises(HoldfastError, match=hint) as caught:
         check_keys({key: 1}, mode, "k3s_extra_config")
     assert key in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["playbooks/site.yml", "roles/k3s/tasks/present.yml"])
+def test_k3s_is_asked_on_the_port_that_it_was_given(name: str) -> None:
+    """`https-listen-port` moves it, and a task without the port would wait for 6443 in vain."""
+    text = (ROOT / name).read_text()
+    assert text.count("holdfast.k3s.k3s_service:") == text.count('port: "{{ __k3s_port }}"') == 1
 
 
 def test_extra_config_wins_and_component_flags_merge_by_name() -> None:
