@@ -274,3 +274,12 @@ def test_credential_providers_as_kubelet_reads_them() -> None:
         ],
     }
     assert path in result["secret_content"], "what signs in is shown in no diff"
+
+
+def test_a_check_does_not_download_into_a_directory_that_it_only_pretended_to_make() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/k3s/tasks/present.yml").read_text())
+    directory = next(
+        task for task in tasks if task["name"].startswith("Make the directory of the credential")
+    )
+    download = next(task for task in tasks if "ansible.builtin.get_url" in task)
+    assert download["when"] == f"not (ansible_check_mode and {directory['register']} is changed)"
