@@ -90,6 +90,13 @@ def test_k3s_is_asked_on_the_port_that_it_was_given(name: str) -> None:
     assert text.count("holdfast.k3s.k3s_service:") == text.count('port: "{{ __k3s_port }}"') == 1
 
 
+def test_the_summary_asks_there_too() -> None:
+    """A play of its own, to which the role's variables do not reach."""
+    plays = yaml.safe_load((ROOT / "playbooks/summary.yml").read_text())
+    tasks = [task for play in plays for task in play["tasks"] if "holdfast.k3s.host_summary" in task]
+    assert ["https-listen-port" in task["holdfast.k3s.host_summary"]["port"] for task in tasks] == [True]
+
+
 def test_extra_config_wins_and_component_flags_merge_by_name() -> None:
     merged = merge(
         {"kube-apiserver-arg": ["audit-log-maxage=30", "a=1"], "node-name": "box", "token": ""},
