@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-MINIMUM = {"debian": 11.0, "ubuntu": 20.04, "rhel": 8.0}
+# The oldest releases whose own Python (3.9) can load the modules.
+MINIMUM = {"debian": 11.0, "ubuntu": 22.04, "rhel": 9.0}
 NEEDED_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _NODE_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
 _CONFLICTS = ("kubelet", "RKE2", "k0s", "MicroK8s")

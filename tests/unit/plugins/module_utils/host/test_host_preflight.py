@@ -52,6 +52,11 @@ def listener(process: str, cgroup: str = "0::/user.slice") -> dict[str, Any]:
     return {"port": 6443, "pid": 42, "process": process, "cgroup": cgroup}
 
 
+def system(name: str, like: str, version: str) -> dict[str, Any]:
+    """A host's release."""
+    return {"os": {"id": name, "like": like, "version": version, "name": name}}
+
+
 def test_a_good_host_has_no_finding() -> None:
     assert preflight.check(GOOD, OPTIONS) == []
 
@@ -64,7 +69,9 @@ def test_a_good_host_has_no_finding() -> None:
             "os",
             "not a supported system",
         ),
-        ({"os": {"id": "ubuntu", "like": "debian", "version": "18.04", "name": "U"}}, "os", "too old"),
+        (system("ubuntu", "debian", "20.04"), "os", "too old.*22.04 or newer"),
+        (system("rocky", "rhel centos fedora", "8.10"), "os", "too old.*9 or newer"),
+        (system("debian", "", "10"), "os", "too old.*11 or newer"),
         ({"systemd": False}, "os", "systemd"),
         ({"arch": "", "machine": "riscv64"}, "arch", "riscv64"),
         ({"cgroup": "v1"}, "cgroup", "k3s_allow_cgroup_v1"),
@@ -96,6 +103,9 @@ def test_each_problem_is_named_with_its_fix(changes: dict[str, Any], check: str,
 @pytest.mark.parametrize(
     ("changes", "options"),
     [
+        (system("ubuntu", "debian", "22.04"), {}),
+        (system("almalinux", "rhel centos fedora", "9.0"), {}),
+        (system("debian", "", "11"), {}),
         ({"cgroup": "v1"}, {"allow_cgroup_v1": True}),
         ({"rivals": ["docker"]}, {}),
         ({"firewalls": ["ufw"]}, {"firewall_configured": True}),
