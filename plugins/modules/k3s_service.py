@@ -49,7 +49,7 @@ options:
     choices: [all, essential, none]
     default: all
   timeout:
-    description: Seconds until all must be ready.
+    description: Seconds until all must be ready, for each start.
     type: float
     default: 300
   hang_seconds:
@@ -73,7 +73,8 @@ options:
     type: bool
     default: false
   encryption:
-    description: Whether secrets are encrypted; a cluster that lives without is converted by k3s's own steps.
+    description: Whether secrets are encrypted; a cluster that lives without is converted by k3s's own steps, and a
+      conversion that was interrupted is taken up again.
     type: bool
     default: false
   service_accounts:
@@ -124,7 +125,7 @@ actions:
   type: list
   elements: dict
 verified:
-  description: Whether the API, the node and the packaged pods were seen ready at the end.
+  description: Whether the API, the node and the packaged pods were seen ready at the end, and Secrets encrypted where that is wanted.
   returned: when not in check mode
   type: bool
 pid:
@@ -141,6 +142,10 @@ slow:
   type: str
 inhibitor:
   description: Why kubelet's shutdown inhibitor is missing, empty when it is there or was not expected.
+  returned: when not in check mode
+  type: str
+encryption:
+  description: Why Secrets are not encrypted, empty when they are or it was not asked for.
   returned: when not in check mode
   type: str
 """
@@ -194,14 +199,13 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
     clock = Clock()
     api = NodeApi(port=params["port"]) if params["mode"] == "server" else None
     host = Service(options, Commands(), clock, api)
-    deadline = Deadline(clock, params["timeout"])
     times: dict[str, Any] = {"active_seconds": 0.0, "ready_seconds": 0.0}
 
     def problem() -> str:
         return host.problem(params["node_name"], params["disabled"], params["wait_for_packaged"])
 
     def wait(restarts: int) -> dict[str, Any]:
-        times.update(host.wait(restarts, problem, deadline, params["hang_seconds"]))
+        times.update(host.wait(restarts, problem, Deadline(clock, params["timeout"]), params["hang_seconds"]))
         return dict(times)
 
     def act(action: Action, _context: Any) -> dict[str, Any]:
@@ -213,14 +217,16 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         unit = host.unit()
         if options.state == "stopped":
             return unit.active == "inactive", {"pid": 0}
-        host.wait(unit.restarts, problem, deadline, params["hang_seconds"])
+        host.wait(unit.restarts, problem, Deadline(clock, params["timeout"]), params["hang_seconds"])
         missing = host.inhibitor(60) if params["expect_inhibitor"] else ""
+        open_secrets = host.encryption_problem(60) if options.encryption and api is not None else ""
         left = service.changed_inputs(stamps.current(), stamps.recorded())
         slow = times["ready_seconds"] > readiness.SLOW_SECONDS
-        return not missing and not left, {
+        return not (missing or left or open_secrets), {
             **times,
             "pid": host.unit().pid,
             "inhibitor": missing,
+            "encryption": open_secrets,
             "slow": f"k3s needed {times['ready_seconds']:.0f} s, 30 to 60 are usual" if slow else "",
         }
 
@@ -231,13 +237,18 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         verify=verify,
         check_mode=check_mode,
         clock=clock,
-        deadline_seconds=params["timeout"] + 120,
+        # A conversion to encryption starts k3s twice and rotates the keys between.
+        deadline_seconds=2 * params["timeout"] + 420,
         stop_on_failure=True,
         budget=100,
     )
     raise_first(envelope)
     if envelope.verified is False:
-        missing = envelope.extra.get("inhibitor") or "something that k3s read at its start changed meanwhile"
+        missing = (
+            envelope.extra.get("inhibitor")
+            or envelope.extra.get("encryption")
+            or "something that k3s read at its start changed meanwhile"
+        )
         error = HoldfastError(
             f"k3s runs, but {missing}",
             field="unit",

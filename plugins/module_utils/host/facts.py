@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import socket
 import time
@@ -22,6 +23,8 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.host.controls import 
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.listening import listeners
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "arm"}
+# How the unit that the role writes begins (roles/k3s/templates/k3s.service.j2).
+UNIT_MARKER = "# Written by holdfast.k3s"
 TOOLS = ("kubectl", "crictl", "ctr")
 RIVALS = {
     "docker.service": "docker",
@@ -81,6 +84,7 @@ def collect(ports: Collection[int], commands: Any, root: Path = Path("/")) -> di
             for name, value in {**KUBELET_SYSCTLS, **INOTIFY_SYSCTLS}.items()
         },
         "pinned_node_name": pinned_node_name(root),
+        "foreign_units": foreign_units(root),
         "installed": installed_version(commands, root),
         "tools": {name: tool_path(name) for name in TOOLS},
         "python": {name: _importable(name) for name in ("yaml", "kubernetes")},
@@ -192,6 +196,49 @@ def encryption(config: str) -> bool:
     except (ValueError, LookupError, TypeError):
         return False
     return bool(providers) and "identity" not in providers[0]
+
+
+def foreign_unit(unit: str, environment: str) -> dict[str, list[str]]:
+    """What a unit of k3s that we did not write starts it with: names of `flags` and of `environment`, never a value.
+
+    Both are empty for our own unit and for one that does not start k3s. environment: text of the unit's own env file.
+    """
+    lines = re.sub(r"\\\n\s*", " ", unit).splitlines()
+    found = [_words(line.split("=", 1)[1]) for line in lines if line.startswith("ExecStart=")]
+    commands = [words for words in found if words and words[0].lstrip("-@:+!").endswith("/k3s")]
+    if not commands or any(line.startswith(UNIT_MARKER) for line in lines):
+        return {"flags": [], "environment": []}
+    inline = [word for line in lines if line.startswith("Environment=") for word in _words(line[12:])]
+    assigned = [line.strip() for line in environment.splitlines()] + inline
+    return {
+        "flags": sorted({name for words in commands for name in map(_flag, words[1:]) if name}),
+        "environment": sorted(
+            {match.group(1) for match in (re.match(r"(K3S_\w+)=", word) for word in assigned) if match}
+        ),
+    }
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # an open quote, which systemd may understand
+        return text.split()
+
+
+def _flag(word: str) -> str:
+    """The name of a flag without dashes and value; empty for a word that is none."""
+    found = re.match(r"--([A-Za-z][\w-]*)(=|$)|-([A-Za-z])(=|$)", word)
+    return (found.group(1) or found.group(3)) if found else ""
+
+
+def foreign_units(root: Path) -> dict[str, dict[str, list[str]]]:
+    """By unit name, those of k3s's units that somebody else wrote and that carry settings of their own."""
+    directory = root / "etc/systemd/system"
+    found = {
+        path.name: foreign_unit(_read(path) or "", _read(directory / f"{path.name}.env") or "")
+        for path in sorted(directory.glob("k3s*.service"))
+    }
+    return {name: about for name, about in found.items() if about["flags"] or about["environment"]}
 
 
 def pinned_node_name(root: Path) -> str:

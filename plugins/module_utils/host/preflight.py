@@ -9,10 +9,33 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-MINIMUM = {"debian": 11.0, "ubuntu": 20.04, "rhel": 8.0}
+# The oldest releases whose own Python (3.9) can load the modules.
+MINIMUM = {"debian": 11.0, "ubuntu": 22.04, "rhel": 9.0}
 NEEDED_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _NODE_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
 _CONFLICTS = ("kubelet", "RKE2", "k0s", "MicroK8s")
+
+# Which variable of the role takes a flag of k3s, or a name of its environment; k3s_extra_config and k3s_environment the rest.
+_SHORT = {"t": "token", "s": "server", "d": "data-dir", "o": "write-kubeconfig"}
+_FLAG_HOMES = {
+    "token": "k3s_token",
+    "token-file": "k3s_token",
+    "server": "k3s_server_url",
+    "cluster-init": "k3s_cluster_init",
+    "node-name": "k3s_node_name",
+    "tls-san": "k3s_tls_san",
+    "disable": "k3s_disable",
+    "cluster-cidr": "k3s_cluster_cidr",
+    "service-cidr": "k3s_service_cidr",
+    "secrets-encryption": "k3s_harden_secrets_encryption",
+}
+_VARIABLE_HOMES = {
+    "K3S_TOKEN": "k3s_token",
+    "K3S_TOKEN_FILE": "k3s_token",
+    "K3S_URL": "k3s_server_url",
+    "K3S_CLUSTER_INIT": "k3s_cluster_init",
+    "K3S_NODE_NAME": "k3s_node_name",
+}
 
 
 @dataclass(frozen=True)
@@ -243,6 +266,29 @@ def _network(facts: Facts, options: Facts) -> Iterator[Finding]:
         )
 
 
+def _foreign_unit(facts: Facts, options: Facts) -> Iterator[Finding]:
+    """The role replaces unit and env file: what they hold must have a place in the inventory first."""
+    for unit, about in facts["foreign_units"].items():
+        names = {f"--{name}" if len(name) > 1 else f"-{name}": _flag_home(name) for name in about["flags"]}
+        names.update({name: _VARIABLE_HOMES.get(name, "k3s_environment") for name in about["environment"]})
+        given = {f"k3s_extra_config.{key}" for key in options["config_keys"]}
+        homes = {name: home for name, home in names.items() if home not in given}
+        if homes:
+            yield Finding(
+                "foreign_unit",
+                f"{unit} was not written by this role and starts k3s with {', '.join(homes)}, which would be lost",
+                # What follows a flag's or variable's name would be taken for its secret value and hidden.
+                f"carry them over ({', '.join(f'{home} takes {name}' for name, home in homes.items())}), "
+                "then run once with k3s_preflight_skip: [foreign_unit]",
+            )
+
+
+def _flag_home(flag: str) -> str:
+    """The variable of the role that takes what a flag says."""
+    name = _SHORT.get(flag, flag)
+    return _FLAG_HOMES.get(name, f"k3s_extra_config.{name}")
+
+
 def _version(facts: Facts, options: Facts) -> Iterator[Finding]:
     installed, wanted = _minor(facts["installed"]), _minor(options["version"])
     if not installed or not wanted or installed == wanted:
@@ -282,5 +328,6 @@ CHECKS: dict[str, Check] = {
     "runtimes": _runtimes,
     "selinux": _selinux,
     "network": _network,
+    "foreign_unit": _foreign_unit,
     "version": _version,
 }

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.readiness import Unit
@@ -30,7 +31,8 @@ class Options:
 class Facts:
     """What is. stamps: path to digest now; started_with: the same at the last start, None when unknown.
 
-    encryption: `stage` of `secrets-encrypt status`, None when it was not asked; datastore: a cluster lives here.
+    datastore: a cluster lives here. encryption_configured: k3s has a configuration of it; encrypts: that one encrypts
+    what is written; converting: a conversion was begun and its last step is still to come.
     open_accounts: namespaces whose default service account still mounts a token; None without an API.
     stray_policies: paths of hardening policies that are no longer wanted.
     """
@@ -42,6 +44,8 @@ class Facts:
     inhibit_seconds: float = 0
     datastore: bool = False
     encryption_configured: bool = False
+    encrypts: bool = False
+    converting: bool = False
     open_accounts: Sequence[str] | None = None
     stray_policies: Sequence[str] = ()
 
@@ -98,27 +102,60 @@ def plan(options: Options, facts: Facts) -> list[Action]:
 
 def _start(options: Options, facts: Facts, running: bool) -> list[Action]:
     """Start or restart; turning encryption on for a cluster that lives already takes k3s's own three steps."""
-    migrate = options.encryption and facts.datastore and not facts.encryption_configured
+    convert = options.encryption and facts.datastore and (facts.converting or not facts.encrypts)
     changed = changed_inputs(facts.stamps, facts.started_with, options.pending) if running else []
-    if not (migrate or changed or options.force_restart or not running):
-        return []
     if not running:
-        first = Action("start", options.unit, f"is {facts.unit.active}", risk="low")
-    else:
+        first = [Action("start", options.unit, f"is {facts.unit.active}", risk="low")]
+    elif changed or options.force_restart or (convert and _loads_encryption(facts)):
         why = f"changed since it started: {', '.join(changed)}" if changed else "a restart was asked for"
-        first = Action("restart", options.unit, why, risk="medium")
-    if not migrate:
-        return [first]
-    rotate = Action("rotate_keys", "secrets", "existing secrets are still in clear", risk="medium")
-    again = Action("restart", options.unit, "the rotation of the encryption key ends with one", risk="medium")
-    if not running:
-        return [first]
+        if not changed and not options.force_restart:
+            why = "it has to read the configuration of encryption"
+        first = [Action("restart", options.unit, why, risk="medium")]
+    else:
+        first = []
+    return _conversion(options, facts, first) if convert else first
+
+
+def _loads_encryption(facts: Facts) -> bool:
+    """Whether a conversion needs a restart of its own before the rotation.
+
+    It does where the configuration is only being made, and after an interrupted rotation: k3s refuses another one until
+    its next start.
+    """
+    return not facts.encryption_configured or facts.encrypts
+
+
+def _conversion(options: Options, facts: Facts, first: list[Action]) -> list[Action]:
+    """What turns encryption on around the start, from wherever an earlier run was interrupted.
+
+    Only a k3s that runs can be told to enable it; any other makes its configuration when it starts.
+    """
+    if facts.encryption_configured:
+        begin = []
+    elif facts.unit.active == "active":
+        begin = [Action("enable_encryption", "secrets", "the cluster lives without it", risk="medium")]
+    else:
+        begin = [Action("begin_encryption", "secrets", "the cluster lives without it", risk="low")]
     return [
-        Action("enable_encryption", "secrets", "the cluster lives without it", risk="medium"),
-        first,
-        rotate,
-        again,
+        *begin,
+        *first,
+        Action("rotate_keys", "secrets", "existing secrets are still in clear", risk="medium"),
+        Action(
+            "restart",
+            options.unit,
+            "the rotation of the encryption key ends with one",
+            risk="medium",
+            params={"converted": True},
+        ),
     ]
+
+
+def encryption_problem(status: Mapping[str, Any]) -> str:
+    """Why Secrets are not encrypted by what `secrets-encrypt status -o json` says; empty when they are."""
+    if status.get("enable") is True:
+        return ""
+    stage = status.get("stage")
+    return "Secrets are not encrypted" + (f" (stage {stage} of a rotation)" if stage else "")
 
 
 def _account(namespace: str, why: str) -> Action:

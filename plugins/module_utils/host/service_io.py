@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,15 +16,18 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     HoldfastError,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
-from ansible_collections.holdfast.k3s.plugins.module_utils.host import readiness, stamps
+from ansible_collections.holdfast.k3s.plugins.module_utils.host import facts, readiness, service, stamps
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.api import NodeApi, NotAnswering
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.hardening import LABELS
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.service import Facts, Options
 
 K3S = "/usr/local/bin/k3s"
 LOGIN = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
-DATASTORE = Path("/var/lib/rancher/k3s/server/db/state.db")
-ENCRYPTION = Path("/var/lib/rancher/k3s/server/cred/encryption-config.json")
+SERVER = Path("/var/lib/rancher/k3s/server")
+DATASTORES = ("db/state.db", "db/etcd")
+ENCRYPTION = "cred/encryption-config.json"
+# There while a cluster is being converted to encryption. Beside the datastore, so that it goes with it.
+CONVERTING = "holdfast-encrypting"
 _SELECTOR = (
     ",".join(f"{name}={value}" for name, value in LABELS.items()).replace("/", "%2F").replace("=", "%3D")
 )
@@ -32,7 +36,7 @@ _SELECTOR = (
 class Service:
     """k3s on this host.
 
-    commands, clock: core's. api: the local API, None on an agent. proc_sys: where sysctls live.
+    commands, clock: core's. api: the local API, None on an agent. proc_sys: where sysctls live. server: k3s's data.
     """
 
     def __init__(
@@ -42,9 +46,10 @@ class Service:
         clock: Any,
         api: Optional[NodeApi],
         proc_sys: Path = Path("/proc/sys"),
+        server: Path = SERVER,
     ) -> None:
         self.options, self._commands, self._clock, self._api = options, commands, clock, api
-        self._proc_sys = proc_sys
+        self._proc_sys, self._data = proc_sys, server
 
     def observe(self) -> Facts:
         """Everything that the plan needs."""
@@ -56,11 +61,20 @@ class Service:
             started_with=stamps.recorded(),
             sysctls={name: self._sysctl(name).read_text().strip() for name in self.options.sysctls},
             inhibit_seconds=self._inhibit_seconds() if self.options.inhibit_seconds else 0,
-            datastore=DATASTORE.exists(),
-            encryption_configured=ENCRYPTION.exists(),
+            **self._encryption(),
             open_accounts=self._open_accounts() if alive else None,
             stray_policies=self._stray_policies() if alive and not self.options.network_policies else (),
         )
+
+    def _encryption(self) -> dict[str, bool]:
+        """What the plan needs to know about encryption, from k3s's own files."""
+        config = self._data / ENCRYPTION
+        return {
+            "datastore": any((self._data / path).exists() for path in DATASTORES),
+            "encryption_configured": config.exists(),
+            "encrypts": facts.encryption(config.read_text() if config.exists() else ""),
+            "converting": (self._data / CONVERTING).exists(),
+        }
 
     def unit(self) -> readiness.Unit:
         """The unit's state."""
@@ -79,13 +93,16 @@ class Service:
         elif kind == "enable":
             self._commands.run(["systemctl", "enable", self.options.unit], timeout=60)
         elif kind in ("start", "restart"):
-            return self._launch(kind, wait)
+            return self._launch(action, wait)
         elif kind == "stop":
             self._commands.run(["systemctl", "stop", self.options.unit], timeout=120)
+        elif kind == "begin_encryption":
+            (self._data / CONVERTING).touch(mode=0o600)
         elif kind == "enable_encryption":
+            (self._data / CONVERTING).touch(mode=0o600)
             self._commands.run([K3S, "secrets-encrypt", "enable"], timeout=60)
         elif kind == "rotate_keys":
-            self._commands.run([K3S, "secrets-encrypt", "rotate-keys"], timeout=180)
+            self._rotate_keys()
         elif kind == "service_account":
             self._close_account(action.target)
         elif kind == "delete":
@@ -165,6 +182,33 @@ class Service:
                 return "kubelet has registered no shutdown inhibitor with systemd-logind"
             self._clock.sleep(0.5)
 
+    def encryption_problem(self, seconds: float) -> str:
+        """Why Secrets are not encrypted after `seconds`; empty when they are."""
+        return self._status_until(lambda status: not service.encryption_problem(status), seconds)
+
+    def _rotate_keys(self) -> None:
+        """Encrypt what is there. The marker is put first, so that an interrupted rotation is taken up again."""
+        (self._data / CONVERTING).touch(mode=0o600)
+        # The node's annotation lags behind a start, and until it is right k3s refuses; if it never is, k3s says why.
+        self._status_until(lambda status: status.get("hashmatch") is True, 30)
+        self._commands.run([K3S, "secrets-encrypt", "rotate-keys"], timeout=180)
+
+    def _status_until(self, good: Callable[[dict[str, Any]], bool], seconds: float) -> str:
+        """Ask k3s about encryption until the answer is good; otherwise what is wrong with the last one."""
+        until = self._clock.monotonic() + seconds
+        while True:
+            argv = [K3S, "secrets-encrypt", "status", "-o", "json"]
+            result = self._commands.run(argv, check=False, timeout=60)
+            try:
+                status = dict(json.loads(result.out)) if result.rc == 0 else {}
+            except (ValueError, TypeError):
+                status = {}
+            if good(status):
+                return ""
+            if self._clock.monotonic() >= until:
+                return service.encryption_problem(status)
+            self._clock.sleep(0.5)
+
     def journal(self, lines: int = 200) -> list[str]:
         """The unit's newest journal lines."""
         argv = ["journalctl", "-u", self.options.unit, "-n", str(lines), "-o", "cat", "--no-pager"]
@@ -177,13 +221,18 @@ class Service:
             raise HoldfastError("an agent has no API of its own", field="unit", value=self.options.unit)
         return self._api
 
-    def _launch(self, kind: str, wait: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+    def _launch(self, action: Action, wait: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+        kind = action.kind
         if self._api is not None:
             self._api.close()
         self._commands.run(["systemctl", "reset-failed", self.options.unit], check=False)
         before = 0 if kind == "start" else self.unit().restarts
         self._commands.run(["systemctl", "--no-block", kind, self.options.unit])
-        return wait(before)
+        times = wait(before)
+        if action.params.get("converted"):
+            with contextlib.suppress(FileNotFoundError):
+                (self._data / CONVERTING).unlink()
+        return times
 
     def _crash(self, unit: readiness.Unit) -> HoldfastError:
         return HoldfastError(

@@ -33,7 +33,11 @@ def untagged(manifests: Path, blobs: Path, now: float) -> list[Path]:
         algorithm, value = digest.split(":", 1)
         return blobs / algorithm / value[:2] / value / "data"
 
-    revisions = {f"{path.parent.name}:{path.name}": path for path in manifests.glob("revisions/*/*")}
+    # A manifest that was deleted through the API leaves its directory behind, without the link and maybe without content.
+    revisions = {
+        f"{link.parent.parent.name}:{link.parent.name}": link.parent
+        for link in manifests.glob("revisions/*/*/link")
+    }
     waiting = [link.read_text().strip() for link in manifests.glob("tags/*/current/link")]
     kept: set[str] = set()
     while waiting:

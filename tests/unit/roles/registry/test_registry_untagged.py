@@ -80,6 +80,19 @@ def test_only_what_no_tag_leads_to_is_forgotten(storage: Storage) -> None:
     assert old not in storage.collect()
 
 
+def test_what_the_api_deleted_does_not_stop_the_clean_up(
+    storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The registry removes a revision's link and leaves the directory; the collection removes the content later."""
+    tagged, deleted, old = (storage.manifest(layers=[name]) for name in "abc")
+    storage.tag("1", tagged)
+    value = deleted.split(":")[1]
+    (storage.manifests / "revisions/sha256" / value / "link").unlink()
+    (storage.base / "blobs/sha256" / value[:2] / value / "data").unlink()
+    assert old not in storage.collect()
+    assert capsys.readouterr().err == ""
+
+
 def test_a_repository_that_cannot_be_understood_is_left_alone(
     storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import facts as reader
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import preflight
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.listening import parse_sockets
@@ -44,12 +45,18 @@ GOOD: dict[str, Any] = {
     "container": False,
     "clock_services": ["chrony.service"],
     "encryption": False,
+    "foreign_units": {},
 }
 
 
 def listener(process: str, cgroup: str = "0::/user.slice") -> dict[str, Any]:
     """A process on the API server's port."""
     return {"port": 6443, "pid": 42, "process": process, "cgroup": cgroup}
+
+
+def system(name: str, like: str, version: str) -> dict[str, Any]:
+    """A host's release."""
+    return {"os": {"id": name, "like": like, "version": version, "name": name}}
 
 
 def test_a_good_host_has_no_finding() -> None:
@@ -64,7 +71,9 @@ def test_a_good_host_has_no_finding() -> None:
             "os",
             "not a supported system",
         ),
-        ({"os": {"id": "ubuntu", "like": "debian", "version": "18.04", "name": "U"}}, "os", "too old"),
+        (system("ubuntu", "debian", "20.04"), "os", "too old.*22.04 or newer"),
+        (system("rocky", "rhel centos fedora", "8.10"), "os", "too old.*9 or newer"),
+        (system("debian", "", "10"), "os", "too old.*11 or newer"),
         ({"systemd": False}, "os", "systemd"),
         ({"arch": "", "machine": "riscv64"}, "arch", "riscv64"),
         ({"cgroup": "v1"}, "cgroup", "k3s_allow_cgroup_v1"),
@@ -96,6 +105,9 @@ def test_each_problem_is_named_with_its_fix(changes: dict[str, Any], check: str,
 @pytest.mark.parametrize(
     ("changes", "options"),
     [
+        (system("ubuntu", "debian", "22.04"), {}),
+        (system("almalinux", "rhel centos fedora", "9.0"), {}),
+        (system("debian", "", "11"), {}),
         ({"cgroup": "v1"}, {"allow_cgroup_v1": True}),
         ({"rivals": ["docker"]}, {}),
         ({"firewalls": ["ufw"]}, {"firewall_configured": True}),
@@ -208,3 +220,82 @@ def test_the_node_name_is_pinned_once_there_is_data(tmp_path: Path) -> None:
     assert reader.pinned_node_name(tmp_path) == ""
     (tmp_path / "var/lib/rancher/k3s/server/db").mkdir(parents=True)
     assert reader.pinned_node_name(tmp_path) == "old"
+
+
+INSTALLERS = """[Unit]
+Description=Lightweight Kubernetes
+[Service]
+EnvironmentFile=-/etc/systemd/system/k3s.service.env
+Environment="K3S_CLUSTER_INIT=true" OTHER=1
+ExecStartPre=-/sbin/modprobe br_netfilter
+ExecStart=/usr/local/bin/k3s \
+    server \
+\t'--token=hunter2' \
+\t'--disable' \
+\t'traefik' \
+\t'--datastore-endpoint=postgres://u:hunter2@db/k3s' \
+"""
+ENVIRONMENT = "K3S_TOKEN='hunter2'\nK3S_URL=https://first:6443\nHTTP_PROXY=http://proxy\n# K3S_DEBUG=1\n"
+NOTHING: dict[str, list[str]] = {"flags": [], "environment": []}
+
+
+@pytest.mark.parametrize(
+    ("unit", "environment", "expected"),
+    [
+        (
+            INSTALLERS,
+            ENVIRONMENT,
+            {
+                "flags": ["datastore-endpoint", "disable", "token"],
+                "environment": ["K3S_CLUSTER_INIT", "K3S_TOKEN", "K3S_URL"],
+            },
+        ),
+        ("[Service]\nExecStart=/usr/local/bin/k3s server\n", "", NOTHING),
+        ("[Service]\nExecStart=/usr/local/bin/k3s agent \\\n\n", "HTTP_PROXY=x\n", NOTHING),
+        ("[Service]\nExecStart=/usr/local/bin/k3s agent -t x -s=y\n", "", {**NOTHING, "flags": ["s", "t"]}),
+        ("[Service]\nExecStart=/usr/local/bin/k3s server --v=1 'torn\n", "", {**NOTHING, "flags": ["v"]}),
+        ("[Service]\nExecStart=/usr/local/bin/k3s-backup --all\n", "", NOTHING),
+        (f"{reader.UNIT_MARKER}.\n{INSTALLERS}", ENVIRONMENT, NOTHING),
+    ],
+)
+def test_what_a_unit_of_somebody_else_starts_k3s_with(
+    unit: str, environment: str, expected: dict[str, list[str]]
+) -> None:
+    assert reader.foreign_unit(unit, environment) == expected
+
+
+def test_units_are_read_with_their_env_files_and_ours_is_not_foreign(tmp_path: Path) -> None:
+    directory = tmp_path / "etc/systemd/system"
+    directory.mkdir(parents=True)
+    assert reader.foreign_units(tmp_path) == {}
+    (directory / "k3s-agent.service").write_text("[Service]\nExecStart=/usr/local/bin/k3s agent\n")
+    (directory / "k3s-agent.service.env").write_text("K3S_URL=x\n")
+    (directory / "k3s.service").write_text("[Service]\nExecStart=/usr/local/bin/k3s server\n")
+    assert reader.foreign_units(tmp_path) == {"k3s-agent.service": {"flags": [], "environment": ["K3S_URL"]}}
+    role = Path(__file__).resolve().parents[5] / "roles/k3s/templates/k3s.service.j2"
+    assert role.read_text().startswith(reader.UNIT_MARKER)
+
+
+def test_settings_of_somebody_elses_unit_are_carried_over_first() -> None:
+    """One finding with every name and the variable that takes it; what the inventory has already is not named."""
+    facts = {**GOOD, "foreign_units": {"k3s.service": reader.foreign_unit(INSTALLERS, ENVIRONMENT)}}
+    (found,) = preflight.check(facts, OPTIONS)
+    assert found.check == "foreign_unit" and not found.warning
+    for words in (
+        "k3s_token takes --token",
+        "k3s_disable takes --disable",
+        "k3s_extra_config.datastore-endpoint takes --datastore-endpoint",
+        "k3s_token takes K3S_TOKEN",
+        "k3s_server_url takes K3S_URL",
+        "k3s_cluster_init takes K3S_CLUSTER_INIT",
+        "k3s_preflight_skip: [foreign_unit]",
+    ):
+        assert words in redact_text(found.text())
+    assert "hunter2" not in found.text() and "first:6443" not in found.text()
+    (skipped,) = preflight.check(facts, OPTIONS, skip=["foreign_unit"])
+    assert skipped.warning
+    facts["foreign_units"] = {"k3s.service": {"flags": ["datastore-endpoint"], "environment": []}}
+    assert preflight.check(facts, {**OPTIONS, "config_keys": ["datastore-endpoint"]}) == []
+    facts["foreign_units"] = {"k3s.service": {"flags": [], "environment": ["K3S_DEBUG"]}}
+    (other,) = preflight.check(facts, OPTIONS)
+    assert "k3s_environment takes K3S_DEBUG" in other.text()

@@ -12,14 +12,17 @@ import pytest
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.clock import Deadline, FakeClock
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import Result
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import DeadlineExceeded, HoldfastError
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import readiness, stamps
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.readiness import Unit
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.service import Facts, Options, plan
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.service_io import Service
+from ansible_collections.holdfast.k3s.plugins.modules import k3s_service
 
 ROOT = Path(__file__).resolve().parents[5]
 RUNNING = Unit("active", "running", "enabled", pid=7, loaded=True)
 SAME = {"/etc/rancher/k3s/config.yaml": "1", stamps.BINARY: "2"}
+STOPPED = Unit(loaded=True, enabled="enabled")
 OPTIONS = Options("k3s")
 STEADY = Facts(RUNNING, SAME, dict(SAME))
 
@@ -61,10 +64,132 @@ def test_encryption_of_an_existing_cluster_takes_three_steps() -> None:
     facts = replace(STEADY, datastore=True, stamps={**SAME, "/etc/rancher/k3s/config.yaml": "9"})
     options = replace(OPTIONS, encryption=True)
     assert kinds(options, facts) == ["enable_encryption", "restart", "rotate_keys", "restart"]
-    assert kinds(options, replace(facts, encryption_configured=True)) == ["restart"]
-    assert kinds(options, replace(facts, unit=Unit(loaded=True, enabled="enabled"), datastore=False)) == [
-        "start"
-    ]
+    assert kinds(options, replace(facts, encryption_configured=True, encrypts=True)) == ["restart"]
+    assert kinds(OPTIONS, facts) == ["restart"], "it was not asked for"
+    assert kinds(options, replace(facts, unit=STOPPED, datastore=False)) == ["start"]
+
+
+CONVERT = ["rotate_keys", "restart"]
+CHANGED = {**SAME, "/etc/rancher/k3s/config.yaml": "9"}
+
+
+@pytest.mark.parametrize(
+    ("what", "changes", "expected"),
+    [
+        ("encrypted", {"encryption_configured": True, "encrypts": True}, []),
+        ("the keys were not rotated", {"encryption_configured": True}, CONVERT),
+        (
+            "not restarted either",
+            {"encryption_configured": True, "stamps": CHANGED},
+            ["restart", *CONVERT],
+        ),
+        (
+            "broken off in the middle of the rotation",
+            {"encryption_configured": True, "encrypts": True, "converting": True},
+            ["restart", *CONVERT],
+        ),
+        ("stopped", {"unit": STOPPED}, ["begin_encryption", "start", *CONVERT]),
+        ("enabled, stopped", {"unit": STOPPED, "encryption_configured": True}, ["start", *CONVERT]),
+        (
+            "stopped after the start of a conversion",
+            {"unit": STOPPED, "encryption_configured": True, "encrypts": True, "converting": True},
+            ["start", *CONVERT],
+        ),
+        (
+            "a k3s that comes up again and again cannot be told to enable it",
+            {"unit": replace(RUNNING, active="activating")},
+            ["begin_encryption", "restart", *CONVERT],
+        ),
+        ("encrypted, stopped", {"unit": STOPPED, "encryption_configured": True, "encrypts": True}, ["start"]),
+    ],
+)
+def test_a_conversion_goes_on_where_it_stopped(
+    what: str, changes: dict[str, Any], expected: list[str]
+) -> None:
+    facts = replace(STEADY, datastore=True, **changes)
+    assert kinds(replace(OPTIONS, encryption=True), facts) == expected, what
+
+
+class Encryption:
+    """Commands that answer `secrets-encrypt status` from a list, the last answer repeats; all others succeed."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers, self.asked = list(answers), [""]
+
+    def run(self, argv: list[str], **_options: Any) -> Result:
+        self.asked.append(" ".join(argv[1:3]))
+        if self.asked[-1] == "secrets-encrypt status":
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            return Result(argv, 0 if answer else 1, answer)
+        return Result(argv, 0, show("active"))
+
+
+def cluster(path: Path, *files: str) -> Path:
+    """k3s's data with the named files."""
+    for name in files:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).touch()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("files", "config", "expected"),
+    [
+        ([], None, (False, False, False)),
+        (["db/state.db"], None, (True, False, False)),
+        (["db/etcd/member"], None, (True, False, False)),
+        (["db/state.db"], '{"resources": [{"providers": [{"identity": {}}]}]}', (True, True, False)),
+        (
+            ["db/state.db"],
+            '{"resources": [{"providers": [{"aescbc": {}}, {"identity": {}}]}]}',
+            (True, True, True),
+        ),
+    ],
+)
+def test_what_k3s_files_say_about_encryption(
+    tmp_path: Path, files: list[str], config: str | None, expected: tuple[bool, bool, bool]
+) -> None:
+    server = cluster(tmp_path, *files)
+    if config is not None:
+        (server / "cred").mkdir()
+        (server / "cred/encryption-config.json").write_text(config)
+    found = Service(OPTIONS, Encryption("{}"), FakeClock(), None, server=server).observe()
+    assert (found.datastore, found.encryption_configured, found.encrypts) == expected
+
+
+@pytest.mark.parametrize("begin", ["begin_encryption", "enable_encryption", "rotate_keys"])
+def test_a_conversion_is_remembered_until_its_last_restart(tmp_path: Path, begin: str) -> None:
+    commands = Encryption('{"enable": true, "hashmatch": true}')
+    server = cluster(tmp_path, "db/state.db")
+    host = Service(OPTIONS, commands, FakeClock(), None, server=server)
+    host.act(Action(begin, "secrets", ""), lambda _restarts: {})
+    assert host.observe().converting
+    host.act(Action("restart", "k3s", ""), lambda _restarts: {})
+    assert host.observe().converting, "that was the restart before the rotation"
+    host.act(Action("restart", "k3s", "", params={"converted": True}), lambda _restarts: {})
+    assert not host.observe().converting
+
+
+def test_the_rotation_waits_for_the_annotation_of_the_node(tmp_path: Path) -> None:
+    commands = Encryption("", '{"enable": false}', '{"enable": false, "hashmatch": true}')
+    host = Service(OPTIONS, commands, FakeClock(), None, server=tmp_path)
+    host.act(Action("rotate_keys", "secrets", ""), lambda _restarts: {})
+    assert commands.asked[1:] == [*["secrets-encrypt status"] * 3, "secrets-encrypt rotate-keys"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (['{"stage": "start", "enable": true}'], ""),
+        (["", "torn", '{"enable": true}'], ""),
+        (['{"stage": "", "activekey": ""}'], "Secrets are not encrypted"),
+        (['{"stage": "start", "enable": false}'], "Secrets are not encrypted (stage start of a rotation)"),
+        ([""], "Secrets are not encrypted"),
+    ],
+)
+def test_whether_secrets_are_encrypted_is_asked(tmp_path: Path, answers: list[str], expected: str) -> None:
+    host = Service(OPTIONS, Encryption(*answers), FakeClock(), None, server=tmp_path)
+    assert host.encryption_problem(5) == expected
 
 
 def test_small_things_are_done_without_a_restart() -> None:
@@ -203,3 +328,39 @@ def test_node() -> None:
     assert readiness.node_problem([node("True")], "box") == ""
     assert "cni not ready" in readiness.node_problem([node("False")], "box")
     assert "not registered" in readiness.node_problem([], "box")
+
+
+@pytest.mark.parametrize("problem", ["", "Secrets are not encrypted"])
+def test_each_start_has_its_own_deadline_and_encryption_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    """Two starts of 250 s each within a timeout of 300; and a cluster in clear is no success."""
+    clock, facts = FakeClock(), replace(STEADY, datastore=True, stamps=CHANGED)
+
+    class Host:
+        """A host on which each wait takes 250 s."""
+
+        observe, unit = staticmethod(lambda: facts), staticmethod(lambda: RUNNING)
+        encryption_problem = staticmethod(lambda _seconds: problem)
+
+        def act(self, action: Action, wait: Any) -> dict[str, Any]:
+            found: dict[str, Any] = wait(0) if action.kind == "restart" else {}
+            return found
+
+        def wait(self, _restarts: int, _problem: Any, deadline: Deadline, _hang: float) -> dict[str, Any]:
+            clock.advance(250)
+            deadline.check("the start")
+            return {"active_seconds": 1.0, "ready_seconds": 250.0}
+
+    monkeypatch.setattr(k3s_service, "Clock", lambda: clock)
+    monkeypatch.setattr(k3s_service, "Service", lambda *_arguments: Host())
+    monkeypatch.setattr(stamps, "current", dict)
+    monkeypatch.setattr(stamps, "recorded", dict)
+    params = {name: spec.get("default") for name, spec in k3s_service.SPEC.items()}
+    params["encryption"] = True
+    if problem:
+        with pytest.raises(HoldfastError, match="k3s runs, but Secrets are not encrypted"):
+            k3s_service.body(params, check_mode=False, diff=False)
+    else:
+        found = k3s_service.body(params, check_mode=False, diff=False)
+        assert [one["outcome"] for one in found["actions"]] == ["done"] * 4
