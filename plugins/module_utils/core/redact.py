@@ -16,6 +16,8 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 # DB_PASS, PGPASS, MYSQL_PWD, REDIS_AUTH, requirepass; not PASS (of a test), PWD (a directory), BYPASS or OAUTH.
 _SHORT_NAMES = r"(?:[_-](?:PASS|PWD|AUTH)|(?<![A-Z0-9])PGPASS|REQUIREPASS|MASTERAUTH)(?:[_-]?\d+)?"
+# In running text a name with a hyphen is a workload's (`shop-auth-0: exited`), so only these count there.
+_SHORT_WORDS = _SHORT_NAMES.replace("[_-]", "_", 1)
 _SENSITIVE_NAME = re.compile(
     rf"PASSWORD|PASSWD|PASSPHRASE|TOKEN|KEY|SECRET|CREDENTIAL|{_SHORT_NAMES}$", re.IGNORECASE
 )
@@ -68,7 +70,7 @@ _PATTERNS = (
         re.compile(
             r"(?i)((?<![A-Z0-9_.-])(?:[A-Z0-9_-]*\.)*"
             r"(?=[A-Z0-9_-]*(?:PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|_KEY"
-            rf"|{_SHORT_NAMES}(?![A-Z0-9_-])))"
+            rf"|{_SHORT_WORDS}(?![A-Z0-9_-])))"
             rf"[A-Z0-9_-]+\\*[\"']?\s*(?:=|:\s|:(?=\\*[\"']))\s*){_VALUE}"
         ),
         rf"\1{MASK}",

@@ -164,12 +164,20 @@ def registry(where: str, root: Path, data_dir: Path) -> dict[str, Any]:
         registries_yaml=str(root / "etc/rancher/k3s/registries.yaml"),
         certs_d=str(data_dir / "agent/etc/containerd/certs.d"),
     )
-    known = registry_facts.read_registries(settings.registries_yaml)
-    url = where if "://" in where else hosts.address(known, settings.certs_d, where)
+    url = where
     try:
+        known = registry_facts.read_registries(settings.registries_yaml)
+        url = where if "://" in where else hosts.address(known, settings.certs_d, where)
         registry_facts.connect(settings, known, url, timeout=5).ping()
     except RegistryError as failure:
         return {"url": url, "ok": failure.wants_login, "error": str(failure)}
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        TypeError,
+    ) as failure:  # a registries.yaml that makes no sense
+        return {"url": url, "ok": False, "error": f"cannot be asked: {failure}"}
     return {"url": url, "ok": True, "error": ""}
 
 

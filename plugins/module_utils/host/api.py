@@ -27,7 +27,7 @@ class NodeApi:
     """
 
     def __init__(self, tls_dir: str = TLS_DIR, port: int = 6443, timeout: float = 10.0) -> None:
-        self._tls, self._port, self._timeout = Path(tls_dir), port, timeout
+        self._tls, self.port, self._timeout = Path(tls_dir), port, timeout
         self._connection: Optional[http.client.HTTPSConnection] = None
 
     def close(self) -> None:
@@ -90,6 +90,6 @@ class NodeApi:
             context = ssl.create_default_context(cafile=str(self._tls / "server-ca.crt"))
             context.load_cert_chain(str(self._tls / "client-admin.crt"), str(self._tls / "client-admin.key"))
             self._connection = http.client.HTTPSConnection(
-                "127.0.0.1", self._port, timeout=self._timeout, context=context
+                "127.0.0.1", self.port, timeout=self._timeout, context=context
             )
         return self._connection

@@ -206,6 +206,7 @@ def foreign_unit(unit: str, environment: str) -> dict[str, list[str]]:
     lines = re.sub(r"\\\n\s*", " ", unit).splitlines()
     found = [_words(line.split("=", 1)[1]) for line in lines if line.startswith("ExecStart=")]
     commands = [words for words in found if words and words[0].lstrip("-@:+!").endswith("/k3s")]
+    commands = [words for words in commands if words[1:2] in (["server"], ["agent"])]
     if not commands or any(line.startswith(UNIT_MARKER) for line in lines):
         return {"flags": [], "environment": []}
     inline = [word for line in lines if line.startswith("Environment=") for word in _words(line[12:])]

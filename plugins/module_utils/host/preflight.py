@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.config import REFUSED_KEYS
+
 # The oldest releases whose own Python (3.9) can load the modules.
 MINIMUM = {"debian": 11.0, "ubuntu": 22.04, "rhel": 9.0}
 NEEDED_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
@@ -16,7 +18,7 @@ _NODE_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
 _CONFLICTS = ("kubelet", "RKE2", "k0s", "MicroK8s")
 
 # Which variable of the role takes a flag of k3s, or a name of its environment; k3s_extra_config and k3s_environment the rest.
-_SHORT = {"t": "token", "s": "server", "d": "data-dir", "o": "write-kubeconfig"}
+_SHORT = {"c": "config", "t": "token", "s": "server", "d": "data-dir", "o": "write-kubeconfig"}
 _FLAG_HOMES = {
     "token": "k3s_token",
     "token-file": "k3s_token",
@@ -35,6 +37,7 @@ _VARIABLE_HOMES = {
     "K3S_URL": "k3s_server_url",
     "K3S_CLUSTER_INIT": "k3s_cluster_init",
     "K3S_NODE_NAME": "k3s_node_name",
+    "K3S_DATA_DIR": "",
 }
 
 
@@ -278,15 +281,25 @@ def _foreign_unit(facts: Facts, options: Facts) -> Iterator[Finding]:
                 "foreign_unit",
                 f"{unit} was not written by this role and starts k3s with {', '.join(homes)}, which would be lost",
                 # What follows a flag's or variable's name would be taken for its secret value and hidden.
-                f"carry them over ({', '.join(f'{home} takes {name}' for name, home in homes.items())}), "
-                "then run once with k3s_preflight_skip: [foreign_unit]",
+                f"carry them over ({', '.join(f'{home} takes {name}' for name, home in homes.items() if home)}), "
+                f"then run once with k3s_preflight_skip: [foreign_unit]{_no_home(homes)}",
             )
 
 
 def _flag_home(flag: str) -> str:
-    """The variable of the role that takes what a flag says."""
+    """The variable of the role that takes what a flag says; empty for one that the role refuses."""
     name = _SHORT.get(flag, flag)
-    return _FLAG_HOMES.get(name, f"k3s_extra_config.{name}")
+    return "" if name in REFUSED_KEYS else _FLAG_HOMES.get(name, f"k3s_extra_config.{name}")
+
+
+def _no_home(homes: Mapping[str, str]) -> str:
+    """What to do about settings that the role does not take."""
+    plain = {name: name.removeprefix("K3S_").strip("-").replace("_", "-").lower() for name in homes}
+    return "".join(
+        f"; {name} is not taken: {REFUSED_KEYS[_SHORT.get(plain[name], plain[name])]}"
+        for name, home in homes.items()
+        if not home
+    )
 
 
 def _version(facts: Facts, options: Facts) -> Iterator[Finding]:

@@ -16,12 +16,14 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import (
     HoldfastError,
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
+from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import facts, readiness, service, stamps
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.api import NodeApi, NotAnswering
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.hardening import LABELS
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.service import Facts, Options
 
 K3S = "/usr/local/bin/k3s"
+API_PORT = 6443
 LOGIN = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 SERVER = Path("/var/lib/rancher/k3s/server")
 DATASTORES = ("db/state.db", "db/etcd")
@@ -100,7 +102,7 @@ class Service:
             (self._data / CONVERTING).touch(mode=0o600)
         elif kind == "enable_encryption":
             (self._data / CONVERTING).touch(mode=0o600)
-            self._commands.run([K3S, "secrets-encrypt", "enable"], timeout=60)
+            self._commands.run(self._encrypt("enable"), timeout=60)
         elif kind == "rotate_keys":
             self._rotate_keys()
         elif kind == "service_account":
@@ -191,14 +193,13 @@ class Service:
         (self._data / CONVERTING).touch(mode=0o600)
         # The node's annotation lags behind a start, and until it is right k3s refuses; if it never is, k3s says why.
         self._status_until(lambda status: status.get("hashmatch") is True, 30)
-        self._commands.run([K3S, "secrets-encrypt", "rotate-keys"], timeout=180)
+        self._commands.run(self._encrypt("rotate-keys"), timeout=180)
 
     def _status_until(self, good: Callable[[dict[str, Any]], bool], seconds: float) -> str:
         """Ask k3s about encryption until the answer is good; otherwise what is wrong with the last one."""
         until = self._clock.monotonic() + seconds
         while True:
-            argv = [K3S, "secrets-encrypt", "status", "-o", "json"]
-            result = self._commands.run(argv, check=False, timeout=60)
+            result = self._commands.run(self._encrypt("status", "-o", "json"), check=False, timeout=60)
             try:
                 status = dict(json.loads(result.out)) if result.rc == 0 else {}
             except (ValueError, TypeError):
@@ -206,8 +207,15 @@ class Service:
             if good(status):
                 return ""
             if self._clock.monotonic() >= until:
-                return service.encryption_problem(status)
+                said = redact_text(" ".join(result.err.strip().splitlines()[-1:])) if result.rc else ""
+                return f"secrets-encrypt status fails: {said}" if said else service.encryption_problem(status)
             self._clock.sleep(0.5)
+
+    def _encrypt(self, *words: str) -> list[str]:
+        """A `secrets-encrypt` command. It reads no config.yaml, so another port has to be said."""
+        port = self._api.port if self._api is not None else API_PORT
+        server = [] if port == API_PORT else ["--server", f"https://127.0.0.1:{port}"]
+        return [K3S, "secrets-encrypt", *words, *server]
 
     def journal(self, lines: int = 200) -> list[str]:
         """The unit's newest journal lines."""

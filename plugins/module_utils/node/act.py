@@ -68,7 +68,7 @@ class Actor:
             return started
         restored = images.restore(self.commands, self.paths, folder)
         if not restored["missing"]:
-            self.release_content(folder)
+            self.release_content(folder, bool(images.remembered(self.paths)))
         return {**started, **restored}
 
     def do_stop_unit(self, _action: Action) -> dict[str, Any]:
@@ -197,9 +197,13 @@ class Actor:
         return None
 
     @staticmethod
-    def release_content(folder: str) -> None:
-        """A reset that is over: a later start must not bring back what was pruned since, nor the links hold all blobs."""
-        shutil.rmtree(Path(folder, "blobs"), ignore_errors=True)
+    def release_content(folder: str, known: bool) -> None:
+        """A reset that is over: a later start must not bring back what was pruned since, nor the links hold all blobs.
+
+        known: what containerd had is written down. Otherwise nobody can say that nothing is missing, and the blobs stay.
+        """
+        if known:
+            shutil.rmtree(Path(folder, "blobs"), ignore_errors=True)
         Path(folder, "restore").unlink(missing_ok=True)  # last: a run that is killed here does it again
 
     def do_reset_containerd(self, _action: Action) -> dict[str, Any]:

@@ -46,9 +46,11 @@ class Settings:
 
 
 def read_registries(path: str) -> dict[str, Any]:
-    """registries.yaml; an absent or broken file gives nothing."""
-    import yaml
-
+    """registries.yaml; an absent or broken file, or a Python without PyYAML, gives nothing."""
+    try:
+        import yaml
+    except ImportError:
+        return {}
     try:
         loaded = yaml.safe_load(Path(path).read_text())
     except (OSError, yaml.YAMLError):

@@ -106,6 +106,8 @@ def test_what_a_person_needs_stays() -> None:
     assert redact_object(pod) == pod
     assert redact_text("listening on http://0.0.0.0:8080/health") == "listening on http://0.0.0.0:8080/health"
     for advice in (
+        "soundcore-auth-0: ImagePullBackOff",
+        "Deployment shop/api-auth: 0 of 2 pods are ready",
         "run again with allow_node_password_reset: true",
         '{"secrets_encryption": true}',
         "x_token=false; y",

@@ -255,6 +255,7 @@ NOTHING: dict[str, list[str]] = {"flags": [], "environment": []}
         ("[Service]\nExecStart=/usr/local/bin/k3s agent -t x -s=y\n", "", {**NOTHING, "flags": ["s", "t"]}),
         ("[Service]\nExecStart=/usr/local/bin/k3s server --v=1 'torn\n", "", {**NOTHING, "flags": ["v"]}),
         ("[Service]\nExecStart=/usr/local/bin/k3s-backup --all\n", "", NOTHING),
+        ("[Service]\nExecStart=/usr/local/bin/k3s etcd-snapshot save --name nightly\n", "", NOTHING),
         (f"{reader.UNIT_MARKER}.\n{INSTALLERS}", ENVIRONMENT, NOTHING),
     ],
 )
@@ -299,3 +300,16 @@ def test_settings_of_somebody_elses_unit_are_carried_over_first() -> None:
     facts["foreign_units"] = {"k3s.service": {"flags": [], "environment": ["K3S_DEBUG"]}}
     (other,) = preflight.check(facts, OPTIONS)
     assert "k3s_environment takes K3S_DEBUG" in other.text()
+
+
+def test_a_setting_that_the_role_refuses_is_not_sent_to_a_variable() -> None:
+    about = {"flags": ["bind-address", "c", "d"], "environment": ["K3S_DATA_DIR"]}
+    (found,) = preflight.check({**GOOD, "foreign_units": {"k3s.service": about}}, OPTIONS)
+    assert "takes" not in found.text()
+    for words in (
+        "--bind-address is not taken: leave it out",
+        "-c is not taken: write the keys into k3s_extra_config",
+        "-d is not taken: leave it out; to use another disk",
+        "K3S_DATA_DIR is not taken: leave it out",
+    ):
+        assert words in found.text()

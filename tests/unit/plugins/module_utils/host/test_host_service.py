@@ -14,6 +14,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.command import R
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.errors import DeadlineExceeded, HoldfastError
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 from ansible_collections.holdfast.k3s.plugins.module_utils.host import readiness, stamps
+from ansible_collections.holdfast.k3s.plugins.module_utils.host.api import NodeApi
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.readiness import Unit
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.service import Facts, Options, plan
 from ansible_collections.holdfast.k3s.plugins.module_utils.host.service_io import Service
@@ -118,6 +119,7 @@ class Encryption:
 
     def run(self, argv: list[str], **_options: Any) -> Result:
         self.asked.append(" ".join(argv[1:3]))
+        self.argv = argv
         if self.asked[-1] == "secrets-encrypt status":
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             return Result(argv, 0 if answer else 1, answer)
@@ -190,6 +192,22 @@ def test_the_rotation_waits_for_the_annotation_of_the_node(tmp_path: Path) -> No
 def test_whether_secrets_are_encrypted_is_asked(tmp_path: Path, answers: list[str], expected: str) -> None:
     host = Service(OPTIONS, Encryption(*answers), FakeClock(), None, server=tmp_path)
     assert host.encryption_problem(5) == expected
+
+
+def test_another_port_is_said_to_the_command_that_reads_no_configuration(tmp_path: Path) -> None:
+    commands = Encryption('{"enable": true}')
+    host = Service(OPTIONS, commands, FakeClock(), NodeApi(port=7443), server=tmp_path)
+    assert host.encryption_problem(5) == ""
+    assert commands.argv[-2:] == ["--server", "https://127.0.0.1:7443"]
+
+
+def test_a_status_that_cannot_be_had_is_no_lack_of_encryption(tmp_path: Path) -> None:
+    class Refusing(Encryption):
+        def run(self, argv: list[str], **_options: Any) -> Result:
+            return Result(argv, 1, "", "usage\nlevel=fatal msg=refused")
+
+    host = Service(OPTIONS, Refusing(""), FakeClock(), None, server=tmp_path)
+    assert host.encryption_problem(5) == "secrets-encrypt status fails: level=fatal msg=refused"
 
 
 def test_small_things_are_done_without_a_restart() -> None:

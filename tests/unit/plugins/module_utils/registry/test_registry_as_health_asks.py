@@ -40,6 +40,17 @@ def test_one_that_wants_another_login_answers(root: Path, served: Any, status: i
     assert look(served.url, root, root)["ok"] is ok
 
 
+@pytest.mark.parametrize(
+    "content", ["mirrors: [x]\n", "mirrors: {'registry.example:5000': {endpoint: ['http://h:x']}}\n"]
+)
+def test_a_file_that_makes_no_sense_is_told(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "etc/rancher/k3s"
+    folder.mkdir(parents=True)
+    (folder / "registries.yaml").write_text(content)
+    told = look(NAME, tmp_path, tmp_path)
+    assert not told["ok"] and told["error"]
+
+
 def test_none_and_one_that_is_away(root: Path) -> None:
     assert look("", root, root) == {}
     away = look("http://127.0.0.1:9", root, root)
