@@ -101,7 +101,7 @@ def test_a_changed_config_renews_the_pods_that_use_it_and_no_others(turn: Turn) 
 @pytest.mark.req("SS-60", "SS-61", "SN-70")
 def test_replicas_on_one_claim_are_refused_before_anything_is_applied(turn: Turn) -> None:
     before = turn.get("deployment", BACKEND)["metadata"]["resourceVersion"]
-    volume = {"cache": {"mount": "/app/cache", "size": "1Gi", "empty_dir": False}}  # HA has it empty
+    volume = {"cache": {"mount": "/app/cache", "size": "1Gi", "empty_dir": None}}  # HA has it empty
     broken = {"services": {BACKEND: {"replicas": 2, "volumes": volume}}}
     try:
         turn.site("--tags", "app", overlay=broken)

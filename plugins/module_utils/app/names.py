@@ -19,11 +19,13 @@ SECRET_ROUNDS = 20_000
 def labels(app: Mapping[str, Any], name: str, component: str) -> dict[str, str]:
     """The labels of an object. Both spellings are there: short `app` and the recommended ones."""
     found = {
-        **app.get("labels", {}),  # below our own: selectors, policies and pruning go by those
+        **app.get("labels", {}),  # below our own: selectors and policies go by those
         "app": name,
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/component": component,
-        PART_OF: app["name"],
+        PART_OF: app.get("labels", {}).get(
+            PART_OF, app["name"]
+        ),  # the same for all, so the values may set it
         MANAGED_BY: MANAGER,
     }
     if app.get("version"):

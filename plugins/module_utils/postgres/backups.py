@@ -94,6 +94,14 @@ def regular(backups: Sequence[Backup]) -> list[Backup]:
     return [backup for backup in backups if backup.manifest.get("reason") != "safety"]
 
 
+VERIFIED = ("latest verified", "verified")
+
+
+def any_newest(wanted: str) -> bool:
+    """Whether a wish names no backup, but asks for whichever is the newest."""
+    return wanted in ("latest", *VERIFIED)
+
+
 def choose(backups: Sequence[Backup], wanted: str) -> Backup:
     """A backup by wish: "latest", "latest verified", a name, or a time (the newest one not after it).
 
@@ -103,7 +111,7 @@ def choose(backups: Sequence[Backup], wanted: str) -> Backup:
         raise Refused("there is no backup of this database", fix="run playbook backup, or check 'database'")
     if wanted == "latest":
         return (regular(backups) or backups)[0]
-    if wanted in ("latest verified", "verified"):
+    if wanted in VERIFIED:
         proven = [backup for backup in regular(backups) if backup.verified_at]
         if not proven:
             raise Refused(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
@@ -99,6 +100,8 @@ class Restore:
             back, earlier = self._end(earlier, said), None
         backup = backups.choose(found, self.wanted)
         seen = self._seen(earlier) if earlier is not None else None
+        if earlier is not None and seen is not None and seen.running and earlier.backup != backup.name:
+            backup = self._at_work(found, earlier)
         host, user = env.get("PGHOST", "postgres"), env.get("PGUSER", "postgres")
         maintenance = env.get("MAINTENANCE_DB", "postgres")
         psql = live.Psql(self.client, self.namespace, live.pod_of(self.client, self.namespace, host), user)
@@ -122,6 +125,17 @@ class Restore:
                 facts.notes.append(f"what is live now cannot be counted: {failure}")
         self._report(facts, earlier)
         return facts
+
+    def _at_work(self, found: Sequence[backups.Backup], earlier: restore_plan.Record) -> backups.Backup:
+        """The backup that a job is restoring at this moment: what was the newest when it began may be so no longer."""
+        if not backups.any_newest(self.wanted):
+            raise Refused(
+                f"a restore of backup {earlier.backup} is at work",
+                field="backup",
+                value=self.wanted,
+                fix=f"wait until its job has ended, or follow it with backup={earlier.backup}",
+            )
+        return backups.choose(found, earlier.backup)
 
     def _seen(self, earlier: restore_plan.Record) -> resume.Seen:
         database, now = self.wish.database, self.clock.now()

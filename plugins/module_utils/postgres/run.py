@@ -155,7 +155,7 @@ def carry(
         found = {db: _carried(after, db) for db in ([database] if database else after.databases)}
         if not fetch or after.volume is None:
             return after.volume is None or all(found.values()), {"sent": found, "backups": []}
-        name = backup or str(job.result.get("backup") or "") or _fetched(after, database)
+        name = backup or str(job.result.get("backup") or "")
         if not name:
             raise HoldfastError(
                 f"the job did not say which backup it fetched of {database}", fix="name one with 'backup'"
@@ -177,12 +177,6 @@ def carry(
 def _carried(target: Target, database: str) -> str:
     """The backup that offsite.sh says it has sent; empty when there is none."""
     return str(_mark(target, database).get("backup") or "")
-
-
-def _fetched(target: Target, database: str) -> str:
-    """The backup that offsite.sh says it has fetched; empty when it says nothing of the kind."""
-    mark = _mark(target, database)
-    return str(mark.get("backup") or "") if mark.get("fetched") else ""
 
 
 def _mark(target: Target, database: str) -> dict[str, Any]:

@@ -9,12 +9,19 @@ from typing import Optional
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.facts import Facts
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import Key, Obj, Release, title
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.names import MANAGED_BY, MANAGER, PART_OF
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.names import (
+    HASH_ANNOTATION,
+    MANAGED_BY,
+    MANAGER,
+    PART_OF,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
 
 Marks = tuple[Optional[str], Optional[str]]
 # Several releases may ask for the same one, so it carries no release's name.
 SHARED = ("Namespace", "ClusterIssuer")
+# They stay when their release goes, unless data is given up too; an ExternalSecret owns the Secret that it fills.
+KEPT_WITHOUT_CONSENT = ("PersistentVolumeClaim", "Secret", "PersistentVolume", "ExternalSecret")
 
 
 def marks(obj: Obj) -> Marks:
@@ -31,7 +38,7 @@ def why_not_ours(release: Release, facts: Facts, key: Key) -> str:
     if key[1] in SHARED:
         if manager != MANAGER:
             return "it was not made by this collection"
-    elif (manager, part_of) not in own:
+    elif (manager, part_of) not in own and not _applied_by_us(facts, key):
         return f"it belongs to {part_of}" if manager and part_of else "it was not made by this release"
     user = _neighbour(facts, key[3], own) if key[1] == "Namespace" else facts.elsewhere.get(key)
     if user:
@@ -39,6 +46,14 @@ def why_not_ours(release: Release, facts: Facts, key: Key) -> str:
             f"objects of release {user} live in it" if key[1] == "Namespace" else f"release {user} has it too"
         )
     return ""
+
+
+def _applied_by_us(facts: Facts, key: Key) -> bool:
+    """Whether we applied it and nobody else did: an object of the inventory's own may carry the labels of another tool."""
+    obj = facts.objects[key]
+    alone = key in facts.record and key not in facts.elsewhere
+    released = marks(obj)[1] in facts.elsewhere.values()
+    return alone and not released and HASH_ANNOTATION in (obj["metadata"].get("annotations") or {})
 
 
 def _neighbour(facts: Facts, namespace: str, own: set[Marks]) -> Optional[str]:
@@ -60,6 +75,8 @@ def findings(release: Release, facts: Facts) -> Iterator[Finding]:
         ours = item.key in facts.record and item.key not in facts.elsewhere
         if live is None or ours or item.key[1] in SHARED:
             continue
+        if item.key[1] in KEPT_WITHOUT_CONSENT and item.key not in facts.elsewhere:
+            continue  # what a release left behind when it was taken away
         manager, part_of = marks(live)
         if manager == MANAGER and part_of and part_of not in (release.name, marks(item.manifest)[1]):
             taken.setdefault(part_of, []).append(title(item.key))

@@ -8,7 +8,10 @@ from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.compare import changed_fields, unchanged
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.facts import Facts
-from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.ownership import why_not_ours
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.ownership import (
+    KEPT_WITHOUT_CONSENT,
+    why_not_ours,
+)
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release import (
     Key,
     Release,
@@ -17,8 +20,6 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app.apply.release imp
 )
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action
 
-# An ExternalSecret owns the Secret that it fills: the cluster removes the one after the other.
-KEPT_WITHOUT_CONSENT = ("PersistentVolumeClaim", "Secret", "PersistentVolume", "ExternalSecret")
 NEVER_PRUNED = ("Namespace",)
 
 

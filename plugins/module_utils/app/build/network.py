@@ -141,6 +141,7 @@ def _egress(app: Mapping[str, Any]) -> list[Obj]:
         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
     }
     found = [_policy(app, "allow-dns", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [dns]})]
+    allowed: dict[str, list[Obj]] = {}  # by name: a job and a cron job may share one
     for owner in [
         *app["services"].values(),
         *app["jobs"].values(),
@@ -155,8 +156,11 @@ def _egress(app: Mapping[str, Any]) -> list[Obj]:
         ]
         if (owner.get("network") or {}).get("external"):
             rules.append({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]})
+        known = allowed.setdefault(owner["name"], [])
+        known += [rule for rule in rules if rule not in known]
+    for name, rules in allowed.items():
         if rules:
-            select = {"matchLabels": {"app": owner["name"]}}
+            select = {"matchLabels": {"app": name}}
             spec = {"podSelector": select, "policyTypes": ["Egress"], "egress": rules}
-            found.append(_policy(app, f"allow-from-{owner['name']}", spec))
+            found.append(_policy(app, f"allow-from-{name}", spec))
     return found

@@ -13,6 +13,8 @@ _ONE_MORE = {
     "postgres": "replicas: 1, with replica: {replicas: 1} for a copy that follows, or mode: external with its host",
     "redis": "replicas: 1, with sentinel: true, or mode: external with its host",
 }
+# A key file, or a file of settings, which may name one.
+_KEY_FILE = {"--keyFile", "--config", "-f"}
 
 
 def in_cluster(app: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -52,7 +54,8 @@ def engine_named(app: Mapping[str, Any]) -> Iterator[Finding]:
 def mongodb_without_key_file(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A member of a replica set that checks passwords has to know the others by a key file, or it does not start."""
     for path, service in in_cluster(app):
-        if service["engine"] != "mongodb" or service.get("command") or "--keyFile" in service["args"]:
+        given = {str(argument).split("=")[0] for argument in service["args"]}
+        if service["engine"] != "mongodb" or service.get("command") or given & _KEY_FILE:
             continue
         for field in ("user", "password"):
             if service.get(field):

@@ -12,7 +12,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.app import names
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.build.network import companions
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
 
-_OWN = ("app", *(f"app.kubernetes.io/{word}" for word in ("name", "component", "part-of", "managed-by")))
+_OWN = ("app", *(f"app.kubernetes.io/{word}" for word in ("name", "component", "managed-by")))
 _VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 _KEY = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 _KEY_FIX = "write letters, digits, dash, dot and underscore, such as team or example.net/team"
@@ -34,7 +34,7 @@ def reserved(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 def selectors(app: Mapping[str, Any]) -> Iterator[Finding]:
     """Selector labels exist, stay the same, and tell the workloads apart."""
-    known = {*_OWN, *app["labels"]}
+    known = {*_OWN, names.PART_OF, *app["labels"]}
     wanted = app.get("selector_labels") or []
     for number, label in enumerate(wanted):
         if label not in known:
@@ -67,14 +67,16 @@ def name_clash(app: Mapping[str, Any]) -> Iterator[Finding]:
     pods = dict.fromkeys([*app["data_services"], *companions(app)], "data service")
     for name in sorted(set(app["services"]) & set(pods)):
         yield _clash(f"services.{name}", "A data service has the same name.", name)
-    pods.update(dict.fromkeys(app["services"], "service"))
+    inside = {name for name, service in app["data_services"].items() if service["mode"] == "in_cluster"}
+    finders = {name: what for name, what in pods.items() if name in inside or name in companions(app)}
+    finders.update({name: "service" for name, service in app["services"].items() if service["ports"]})
     for section in ("jobs", "cronjobs"):
         for name, job in app[section].items():
             where = "migrations" if job.get("migration") else section
-            if name in pods:
+            if name in finders:
                 yield _clash(
                     f"{where}.{name}",
-                    f"A {pods[name]} has the same name, and its Service finds pods by it.",
+                    f"A {finders[name]} has the same name, and its Service finds pods by it.",
                     name,
                 )
     for name, given in (app.get("migrations") or {}).items():

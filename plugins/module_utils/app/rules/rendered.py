@@ -30,7 +30,7 @@ def rendered_twice(rendered: Rendered) -> Iterator[Finding]:
 
 def _fix(kind: str, place: str) -> str:
     if kind == "PersistentVolumeClaim" and place.startswith("data_services."):
-        return f"set {place}.storage.name to a name of its own"
+        return f"set {place}.storage.name to a name of its own, or storage.claim to another claim where that is set"
     if kind == "PersistentVolumeClaim":
         return "give one of the claims another name"
     return "rename one of the two"

@@ -28,7 +28,7 @@ def root_containers(app: Mapping[str, Any]) -> Iterator[Finding]:
 
 def user_zero(app: Mapping[str, Any]) -> Iterator[Finding]:
     """User 0 is root, and a pod that says it is not root does not start as user 0."""
-    for path, owner in _everyone(app):
+    for path, owner in owners(app):
         if owner["security"].get("run_as_user") == 0 and not owner["security"].get("run_as_root"):
             yield Finding(
                 "security.user_zero",
@@ -44,7 +44,7 @@ def pod_security(app: Mapping[str, Any]) -> Iterator[Finding]:
     level = app["security"].get("pod_security")
     if not level:
         return
-    for path, owner in _everyone(app):
+    for path, owner in owners(app):
         needed, why = _level(owner)
         if LEVELS.index(needed) > LEVELS.index(level):
             yield Finding(
@@ -54,13 +54,6 @@ def pod_security(app: Mapping[str, Any]) -> Iterator[Finding]:
                 f"set {needed}, or leave it out",
                 level,
             )
-
-
-def _everyone(app: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from owners(app)
-    for name, service in app["data_services"].items():
-        if service["mode"] == "in_cluster":
-            yield f"data_services.{name}", service
 
 
 def _level(owner: Mapping[str, Any]) -> tuple[str, str]:

@@ -95,6 +95,25 @@ def test_labels_of_the_values_own_do_not_hide_a_release_from_itself(server: Serv
     }
 
 
+def test_what_the_inventory_labels_as_another_tool_would_is_pruned_all_the_same(server: Server) -> None:
+    labels = {PART_OF: "grafana", "app.kubernetes.io/managed-by": "Helm"}
+    board = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "board", "namespace": "both", "labels": labels},
+    }
+    run(options(values("a", extra_objects=[board])))
+    assert server.objects["v1/both/ConfigMap/board"]["metadata"]["labels"][PART_OF] == "grafana"
+    assert kinds(run(options(values("a")))["plan"]) == {"configmap/board": "prune"}
+
+
+def test_data_that_a_release_left_behind_may_be_taken_over(server: Server) -> None:
+    kept = {"secrets": {"keys": {"values": {"A": "abcdef"}}}}
+    run(options(values("a", **kept)))
+    run(options(values("a", **kept), state="absent"))
+    assert kinds(run(options(values("b", **kept)))["plan"])["secret/keys"] == "update"
+
+
 def test_a_change_of_the_values_own_labels_is_no_other_release(server: Server) -> None:
     run(options(values("a", labels={PART_OF: "suite"})))
     run(options(values("a")))

@@ -124,10 +124,10 @@ class World:
         self.did.append(f"{script} {'old' if STAMP.lower() in base else 'new'}")
         return {"kept": "k", "downtime_ms": 1}
 
-    def restore(self, tmp: Any, stop: tuple[str, ...] = (), check: bool = False) -> Any:
-        asked = restore.Restore(
-            None, "n", "b", Wish("shop", stop=stop), "latest verified", str(tmp), FakeClock(NOW)
-        )  # type: ignore[arg-type]
+    def restore(
+        self, tmp: Any, stop: tuple[str, ...] = (), check: bool = False, wanted: str = "latest verified"
+    ) -> Any:
+        asked = restore.Restore(None, "n", "b", Wish("shop", stop=stop), wanted, str(tmp), FakeClock(NOW))  # type: ignore[arg-type]
         return asked.run(runs.Limits(check, 60))
 
 
@@ -151,6 +151,19 @@ def test_a_run_that_was_killed_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path
     world.kept.backup = NOVEMBER
     done = world.restore(tmp_path, ("api",))
     assert world.did == ["scale 0", "swap old", "scale 2"] and done.verified and done.extra["resumed"]
+
+
+def test_a_restore_at_work_is_followed_though_another_backup_is_the_newest_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    world = World(monkeypatch, "preparing", 2, there=False)
+    monkeypatch.setattr(resume, "look_at_jobs", lambda *_a: Seen(None, running=True))
+    with pytest.raises(Refused, match=f"a restore of backup {MARCH} is at work"):
+        world.restore(tmp_path, wanted=NOVEMBER)
+    assert world.did == []
+    done = world.restore(tmp_path)
+    assert world.did == ["prepare old", "swap old", "scale 2"] and done.extra["resumed"]
+    assert done.verified and done.extra["backup"]["name"] == MARCH
 
 
 def test_a_deployment_that_was_started_since_is_left_alone(

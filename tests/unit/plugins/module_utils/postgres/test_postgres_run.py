@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 from sample_settings import GIVEN, Api
@@ -70,22 +70,10 @@ def test_a_copy_of_one_thing_is_not_a_copy_of_another(api: Any, tmp_path: Path) 
 FETCHED, DUMPED = "20261120T020000Z", "20261128T020000Z"
 
 
-@pytest.mark.parametrize(
-    ("result", "mark"),
-    [
-        ({"database": "shop", "backup": FETCHED}, None),
-        ({}, {"backup": FETCHED, "fetched": True}),
-    ],
-    ids=["said by the job", "written on the volume"],
-)
-def test_a_fetch_tells_what_it_fetched_and_not_what_is_newest(
-    api: Any, tmp_path: Path, result: dict[str, Any], mark: Optional[dict[str, Any]]
-) -> None:
+def test_a_fetch_tells_what_it_fetched_and_not_what_is_newest(api: Any, tmp_path: Path) -> None:
     stored(tmp_path, "shop", FETCHED)
     stored(tmp_path, "shop", DUMPED)  # a CronJob of the fresh server came in between
-    api.result = result
-    if mark:
-        (tmp_path / "shop/offsite.json").write_text(json.dumps(mark))
+    api.result = {"database": "shop", "backup": FETCHED}
     done = run.carry(api, "shop", "postgres-backup", LIMITS, fetch=True, database="shop")
     assert [one["name"] for one in done.extra["backups"]] == [FETCHED] and done.verified
 
