@@ -29,10 +29,11 @@ LOGS = ROOT / "build" / "logs"
 TAIL_LINES = 60
 # What pytest's summary and Ansible say of a failure, each on one line.
 FAILURE = re.compile(
-    r"^(?:(?:FAILED|ERROR) \S+::|(?:fatal|failed): \[|\S+: error: |CRITICAL +Ansible return code)"
+    r"^(?:(?:FAILED|ERROR) \S+::|(?:fatal|failed): \[|\S+: error: |ERROR: \S+:\d+:|CRITICAL +Ansible return code)"
 )
-# Colours, and the frame that molecule draws around its verifier's output.
-DRESS = re.compile(r"\x1b\[[0-9;]*m|^ *│ ")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What molecule draws around its verifier's output.
+FRAME = re.compile(r"^ *│ ")
 
 
 @dataclass
@@ -143,7 +144,7 @@ def table(reports: Sequence[Report], seconds: float) -> str:
 
 def reasons(text: str, most: int = 3, width: int = 160) -> list[str]:
     """The lines of a step's log that say what failed: at most `most` of them, each cut to `width` characters."""
-    lines = (DRESS.sub("", line) for line in text.splitlines())
+    lines = (FRAME.sub("", COLOUR.sub("", line)) for line in text.splitlines())
     return list(dict.fromkeys(line[:width] for line in lines if FAILURE.match(line)))[-most:]
 
 

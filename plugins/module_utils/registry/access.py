@@ -37,7 +37,9 @@ def _login(auth: dict[str, Any]) -> tuple[str | None, str | None]:
     if auth.get("username") and auth.get("password"):
         return str(auth["username"]), str(auth["password"])
     try:
-        username, _, password = base64.b64decode(str(auth.get("auth") or "")).decode("utf-8").partition(":")
+        username, _colon, password = (
+            base64.b64decode(str(auth.get("auth") or "")).decode("utf-8").partition(":")
+        )
     except (binascii.Error, ValueError):
         return None, None
     return username or None, password or None

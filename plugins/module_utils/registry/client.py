@@ -304,7 +304,7 @@ class RegistryClient:
 
 def _kept_damaged(url: str, digest: str) -> RegistryError:
     """A registry drops an upload when a file of that digest exists, whatever is in that file."""
-    algorithm, _, value = digest.partition(":")
+    algorithm, _colon, value = digest.partition(":")
     data = f"docker/registry/v2/blobs/{algorithm}/{value[:2]}/{value}/data"
     return RegistryError(
         f"took {digest} and still cannot serve it whole: its own damaged file stands in the way",

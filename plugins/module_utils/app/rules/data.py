@@ -54,7 +54,7 @@ def engine_named(app: Mapping[str, Any]) -> Iterator[Finding]:
 def mongodb_without_key_file(app: Mapping[str, Any]) -> Iterator[Finding]:
     """A member of a replica set that checks passwords has to know the others by a key file, or it does not start."""
     for path, service in in_cluster(app):
-        given = {str(argument).split("=")[0] for argument in service["args"]}
+        given = {str(argument).partition("=")[0] for argument in service["args"]}
         if service["engine"] != "mongodb" or service.get("command") or given & _KEY_FILE:
             continue
         for field in ("user", "password"):
