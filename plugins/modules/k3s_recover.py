@@ -185,6 +185,22 @@ needs_person:
   returned: success
   type: list
   elements: str
+resumed:
+  description: Whether a repair of the datastore that an earlier run was killed in was completed first.
+  returned: when not in check mode
+  type: bool
+given_up:
+  description: Repairs of the datastore that were begun, and not completed because k3s had written since or the disk refused.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    note:
+      description: File that names the repaired database and what was set aside; remove it to end this message.
+      type: str
+    why:
+      description: Why it was not completed.
+      type: str
 checks:
   description: The final look with other eyes, one entry for each of unit, api, runtime, node, kubelet.
   returned: when not in check mode

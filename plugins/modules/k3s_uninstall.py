@@ -121,7 +121,8 @@ def body(params: dict[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]
         return {}
 
     def verify(_facts: Any, outcomes: Any) -> tuple[bool, dict[str, Any]]:
-        copy = str(target) if removal.datastore_in(target) else ""
+        copied = any(one.action.kind == "copy_state" and one.outcome == "done" for one in outcomes)
+        copy = str(target) if copied and removal.datastore_in(target) else ""
         if failed(outcomes):
             return False, {"state_copy": copy}
         remains = [name for name, there in removal.observe().items() if there] + removal.left(commands)

@@ -146,13 +146,21 @@ def copy_state(target: Path, commands: Any) -> list[str]:
 
     Returns the copied paths. Raises HoldfastError when there is no sound copy of the datastore; nothing is removed then.
     """
-    target.mkdir(parents=True, mode=0o700)
     copied = []
-    if DATASTORE.exists():
-        copied.append(_copy_sqlite(target / "state.db"))
-    if ETCD.exists():
-        copied.append(_copy_etcd(target, commands))
-    return copied + _copy_identity(target)
+    try:
+        target.mkdir(parents=True, mode=0o700)
+        if DATASTORE.exists():
+            copied.append(_copy_sqlite(target / "state.db"))
+        if ETCD.exists():
+            copied.append(_copy_etcd(target, commands))
+        return copied + _copy_identity(target)
+    except (OSError, sqlite3.Error) as error:
+        raise HoldfastError(
+            f"the state of the cluster cannot be copied, so nothing was removed: {error}",
+            field="copies",
+            value=str(target),
+            fix="free space there or name another directory; a damaged datastore: holdfast.k3s.recover_k3s first",
+        ) from error
 
 
 def datastore_in(target: Path) -> bool:

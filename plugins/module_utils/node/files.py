@@ -234,6 +234,15 @@ def give_up(marker: str, intent: dict[str, Any], why: str) -> None:
         Path(marker).unlink()
 
 
+def given_up(marker: str) -> list[dict[str, str]]:
+    """Swaps that were set aside and that nobody has looked after yet: the note and why; it is told until the note is removed."""
+    found = []
+    for note in sorted(Path(marker).parent.glob(f"{Path(marker).name}.*.aside")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found.append({"note": str(note), "why": str(json.loads(note.read_text())["given_up"])})
+    return found
+
+
 def finish_swap(marker: str, running: bool | None = None) -> bool:
     """Complete a swap that was begun; False when none is pending, or when it must not be completed any more.
 

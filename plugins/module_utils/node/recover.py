@@ -18,7 +18,7 @@ from ansible_collections.holdfast.k3s.plugins.module_utils.core.evidence import 
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.plan import Action, Outcome
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.redact import redact_text
 from ansible_collections.holdfast.k3s.plugins.module_utils.core.runner import Context, run
-from ansible_collections.holdfast.k3s.plugins.module_utils.node import ladder, verify
+from ansible_collections.holdfast.k3s.plugins.module_utils.node import files, ladder, verify
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.act import Actor
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.catalogue import SERIOUS, by_id, diagnose
 from ansible_collections.holdfast.k3s.plugins.module_utils.node.facts import Facts, look, observe
@@ -254,12 +254,18 @@ class Recovery:
         if self.findings:
             envelope.extra["journal"] = self.journal
         looked = "detect" in envelope.timing
+        left = files.given_up(self.actor.marker)
         known = {
+            "given_up": left,
             "findings": [one.as_dict() for one in self.findings],
             "needs_person": self.for_a_person(self.findings),
             "verdict": redact_text(ended + (ladder.summary(self.findings) if looked else "nothing yet")),
         }
         envelope.extra = {**known, **envelope.extra}
+        for one in left:
+            envelope.extra["verdict"] += (
+                f" A repair of the datastore was not completed ({one['why']}): see {one['note']}."
+            )
 
 
 def recover(options: Options, paths: Paths, *, check_mode: bool, deadline_seconds: float, budget: int | None,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.model import Finding
+from ansible_collections.holdfast.k3s.plugins.module_utils.app.rules.references import switched_off
 
 _PRODUCTION = ("prod", "production", "live")
 
@@ -20,11 +21,10 @@ def routes(app: Mapping[str, Any]) -> Iterator[Finding]:
             where = f"ingress.hosts[{number}].paths[{index}]"
             service = app["services"].get(path["service"])
             if service is None:
-                off = " It is there but switched off." if path["service"] in app["disabled"] else ""
                 yield Finding(
                     "ingress.unknown_service",
                     f"{where}.service",
-                    f"There is no such service.{off}",
+                    f"There is no such service.{switched_off(app, path['service'])}",
                     f"one of: {', '.join(sorted(app['services']))}",
                     path["service"],
                 )

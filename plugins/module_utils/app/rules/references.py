@@ -23,6 +23,11 @@ def owners(app: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield path, {"config": [], "secrets": [], "wait_for": [], "uses": [], **entry}
 
 
+def switched_off(app: Mapping[str, Any], name: Any) -> str:
+    """The sentence that explains a missing name by `enabled: false`; empty when that is not why."""
+    return " It is there but switched off." if name in app["disabled"] else ""
+
+
 def unknown_dependency(app: Mapping[str, Any]) -> Iterator[Finding]:
     """wait_for and uses name something of the release, or a host and a port."""
     known = {*app["services"], *app["data_services"]}
@@ -30,11 +35,10 @@ def unknown_dependency(app: Mapping[str, Any]) -> Iterator[Finding]:
         for wait in owner["wait_for"]:
             name = wait.get("service")
             if (name and name not in known) or (not name and not wait.get("host")):
-                off = " It is there but switched off." if name in app["disabled"] else ""
                 yield Finding(
                     "wait.unknown",
                     f"{path}.wait_for",
-                    f"There is no such service or data service.{off}",
+                    f"There is no such service or data service.{switched_off(app, name)}",
                     f"one of: {', '.join(sorted(known)) or 'none yet'}; or give host and port",
                     name,
                     source="SN-64",
@@ -121,11 +125,10 @@ def unknown_lender(app: Mapping[str, Any]) -> Iterator[Finding]:
     for section in ("jobs", "cronjobs"):
         for name, job in app[section].items():
             if job.get("service") and job["service"] not in app["services"]:
-                off = " It is there but switched off." if job["service"] in app["disabled"] else ""
                 yield Finding(
                     "jobs.unknown_service",
                     f"{'migrations' if job.get('migration') else section}.{name}.service",
-                    f"There is no such service to borrow from.{off}",
+                    f"There is no such service to borrow from.{switched_off(app, job['service'])}",
                     f"one of: {', '.join(sorted(app['services'])) or 'none yet'}",
                     job["service"],
                 )

@@ -228,6 +228,12 @@ def test_without_a_snapshot_nothing_is_removed_and_no_copy_is_claimed(server: Pa
     assert not removal.datastore_in(target)
 
 
+def test_a_disk_that_takes_no_copy_is_told_before_anything_is_removed(server: Path, tmp_path: Path) -> None:
+    (tmp_path / "final").write_text("in the way")
+    with pytest.raises(HoldfastError, match=r"so nothing was removed: .*name another directory"):
+        removal.copy_state(tmp_path / "final", Etcd(active=False))
+
+
 def test_a_copy_of_the_identity_alone_is_no_copy_of_the_state(server: Path, tmp_path: Path) -> None:
     (server / "db/etcd/member/db").unlink()
     (server / "db/etcd/member").rmdir()

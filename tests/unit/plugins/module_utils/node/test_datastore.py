@@ -168,9 +168,9 @@ class Begun:
 
     def given_up(self) -> str:
         """The reason in the note that was set aside."""
-        (note,) = self.marker.parent.glob("swap.json.*.aside")
-        assert not self.marker.exists()
-        return str(json.loads(note.read_text())["given_up"])
+        (told,) = files.given_up(str(self.marker))
+        assert not self.marker.exists() and Path(told["note"]).is_file()
+        return told["why"]
 
 
 @pytest.fixture

@@ -44,6 +44,18 @@ def outcomes(envelope: Envelope) -> list[tuple[str, str]]:
     return [(one.action.kind, one.outcome) for one in envelope.actions]
 
 
+def test_a_repair_that_was_given_up_is_told_until_its_note_is_removed(make: MakeHost) -> None:
+    host = make([])
+    host.found, host.well = [[]], True
+    note = host.folder / "swap.json.7.aside"
+    note.write_text('{"given_up": "k3s runs"}')
+    told = host.recover().extra
+    assert told["given_up"] == [{"note": str(note), "why": "k3s runs"}]
+    assert f"was not completed (k3s runs): see {note}" in told["verdict"]
+    note.unlink()
+    assert host.recover().extra["given_up"] == []
+
+
 def test_a_vacuum_that_sqlite_refuses_does_not_keep_k3s_down(make: MakeHost) -> None:
     host = make(VACUUM)
     host.failures["vacuum_datastore"] = sqlite3.OperationalError("database is locked")
