@@ -264,7 +264,7 @@ class Recovery:
         envelope.extra = {**known, **envelope.extra}
         for one in left:
             envelope.extra["verdict"] += (
-                f" A repair of the datastore was not completed ({one['why']}): see {one['note']}."
+                f"; a repair of the datastore was not completed ({one['why']}): see {one['note']}"
             )
 
 
